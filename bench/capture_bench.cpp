@@ -1,0 +1,153 @@
+// What a record costs the thread that makes it: bursts below the pool's size, so that no record overflows, drained un-timed.
+
+#include "benches.hpp"
+#include "bursts.hpp"
+
+#include <pepper/pepper.hpp>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pepper::bench {
+namespace {
+
+/// A collector with the default pool that is drained between the bursts.
+class ManualSubject {
+ public:
+  explicit ManualSubject(int) {}
+  void drain() { collector_.flush(); }
+  const char* fault(std::uint64_t records) {
+    const CollectorStats stats = collector_.flush()->stats();
+    if (stats.recorded != records || stats.aggregated != records) return "records are missing";
+    return stats.spilled == 0 ? nullptr : "the pool was too small for a burst: this measured overload";
+  }
+
+ protected:
+  MetricsCollector collector_{{.flush_mode = FlushMode::manual}};
+};
+
+struct RecordHandle : ManualSubject {
+  using ManualSubject::ManualSubject;
+  auto op(int) {
+    return [summary = collector_.summary("request.size")](std::size_t, double value) { summary.record(value); };
+  }
+};
+
+/// Handles in memory, as where a metric has a few tag values and the program picks one.
+template <std::size_t Series>
+class RecordRoundRobin : public ManualSubject {
+ public:
+  explicit RecordRoundRobin(int threads) : ManualSubject(threads) {
+    for (std::size_t i = 0; i < Series; ++i) summaries_[i] = collector_.summary("request.size", {{"route", std::to_string(i)}});
+    benchmark::DoNotOptimize(summaries_.data());
+  }
+  auto op(int) {
+    return [this](std::size_t i, double value) { summaries_[i % Series].record(value); };
+  }
+
+ private:
+  std::array<Summary, Series> summaries_;
+};
+
+struct RecordSpan : ManualSubject {
+  using ManualSubject::ManualSubject;
+  auto op(int) {
+    return [summary = collector_.summary("request.size")](std::size_t, double) { summary.record(std::span(kSomeValues)); };
+  }
+};
+static_assert(kBurst % kValues == 0);
+
+struct SetGauge : ManualSubject {
+  using ManualSubject::ManualSubject;
+  auto op(int) {
+    return [gauge = collector_.gauge("requests.in_flight")](std::size_t, double value) { gauge.set(value); };
+  }
+};
+
+/// Nothing is to be recorded, at the price of a load and a branch.
+class RecordDisabled {
+ public:
+  explicit RecordDisabled(int) {}
+  auto op(int) {
+    return [summary = collector_.summary("request.size")](std::size_t, double value) { summary.record(value); };
+  }
+  void drain() {}
+  const char* fault(std::uint64_t) { return collector_.flush()->stats().recorded == 0 ? nullptr : "a disabled collector recorded"; }
+
+ private:
+  MetricsCollector collector_{{.enabled = false, .flush_mode = FlushMode::manual}};
+};
+
+/// Two tags, 16 keys in rotation. With `Copies` above 1 each key's strings lie at that many addresses, taken in turn: a cache that went
+/// by the address alone would never hit, as in a program that builds its tag values anew for each request.
+template <std::size_t Copies>
+class RecordDynamic : public ManualSubject {
+ public:
+  explicit RecordDynamic(int threads) : ManualSubject(threads) {
+    for (std::size_t i = 0; i < kKeys * Copies; ++i)
+      keys_.push_back({"http.requests", "/api/v1/items/" + std::to_string(i % kKeys), "200"});
+  }
+  auto op(int) {
+    return [this](std::size_t i, double value) {
+      const Key& key = keys_[i % (kKeys * Copies)];
+      collector_.record(key.name, value, {{"route", key.route}, {"status", key.status}});
+    };
+  }
+
+ private:
+  static constexpr std::size_t kKeys = 16;
+  struct Key {
+    std::string name, route, status;
+  };
+  std::vector<Key> keys_;
+};
+
+struct TimeScope : ManualSubject {
+  using ManualSubject::ManualSubject;
+  auto op(int) {
+    return [timer = collector_.timer("request.seconds")](std::size_t, double) {
+      const ScopedTimer scope(timer);
+      barrier();
+    };
+  }
+};
+
+/// What a scoped timer cannot do without.
+struct ReadClockTwice {
+  explicit ReadClockTwice(int) {}
+  auto op(int) {
+    return [](std::size_t, double) {
+      const std::uint64_t start = detail::now_ticks();
+      barrier();
+      benchmark::DoNotOptimize(detail::now_ticks() - start);
+    };
+  }
+  void drain() {}
+  const char* fault(std::uint64_t) { return nullptr; }
+};
+
+}  // namespace
+
+template <>
+inline constexpr std::size_t kValuesPerCall<RecordSpan> = kValues;
+
+void add_capture_benches() {
+  add_alone<RecordHandle>("record_handle/series:1");
+  add_teams<RecordHandle>("record_handle/series:1");
+  add_alone<RecordRoundRobin<16>>("record_handle/series:16");
+  add_teams<RecordRoundRobin<16>>("record_handle/series:16");
+  add_alone<RecordSpan>("record_span/values:1024");
+  add_alone<SetGauge>("set_gauge");
+  add_teams<SetGauge>("set_gauge");
+  add_alone<RecordDisabled>("record_disabled");
+  add_alone<RecordDynamic<1>>("record_dynamic/keys:16/copies:1");
+  add_teams<RecordDynamic<1>>("record_dynamic/keys:16/copies:1");
+  add_alone<RecordDynamic<8>>("record_dynamic/keys:16/copies:8");
+  add_alone<ReadClockTwice>("read_clock_twice");
+  add_alone<TimeScope>("time_scope");
+}
+
+}  // namespace pepper::bench

@@ -1,0 +1,211 @@
+// The worst of single calls. Times taken while the kernel ran something else in the middle say nothing about pepper, so they are left
+// out: those during which the calling thread's count of involuntary context switches moved. Voluntary ones (a wait for a lock) stay in.
+
+#include "benches.hpp"
+#include "bursts.hpp"
+
+#include <pepper/pepper.hpp>
+
+#include <sys/resource.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace pepper::bench {
+namespace {
+
+[[nodiscard]] long preemptions_of_this_thread() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw;
+}
+
+/// The clock, once everything before it is done and before anything after it begins: else the end of a call overlaps the reading.
+[[nodiscard]] std::uint64_t fenced_ticks() {
+#if defined(__x86_64__)
+  _mm_lfence();
+  const std::uint64_t ticks = detail::now_ticks();
+  _mm_lfence();
+  return ticks;
+#else
+  return detail::now_ticks();
+#endif
+}
+
+/// Counts durations by the tick, so that no percentile is rounded.
+class TickHistogram {
+ public:
+  void add(std::uint64_t ticks) {
+    ++counts_[std::min(ticks, counts_.size() - 1)];
+    ++total_;
+    max_ = std::max(max_, ticks);
+  }
+  void merge(const TickHistogram& other) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+    total_ += other.total_;
+    max_ = std::max(max_, other.max_);
+  }
+  /// In ns. At or past the last tick that is counted for itself: the maximum.
+  [[nodiscard]] double percentile(double percent) const {
+    const auto rank = static_cast<std::uint64_t>(std::ceil(static_cast<double>(total_) * percent / 100));
+    std::uint64_t seen = 0;
+    for (std::size_t ticks = 0; ticks + 1 < counts_.size(); ++ticks) {
+      seen += counts_[ticks];
+      if (seen >= rank) return nanoseconds(ticks);
+    }
+    return nanoseconds(max_);
+  }
+  void report(benchmark::State& state, const std::string& prefix) const {
+    state.counters[prefix + "p50"] = percentile(50);
+    state.counters[prefix + "p99"] = percentile(99);
+    state.counters[prefix + "p99.9"] = percentile(99.9);
+    state.counters[prefix + "p99.99"] = percentile(99.99);
+    state.counters[prefix + "max"] = nanoseconds(max_);
+  }
+
+ private:
+  [[nodiscard]] static double nanoseconds(std::uint64_t ticks) {
+    return static_cast<double>(detail::to_nanoseconds(static_cast<std::int64_t>(ticks)).count());
+  }
+  std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(std::size_t{1} << 16);
+  std::uint64_t total_ = 0, max_ = 0;
+};
+
+/// What one recording thread of record_worst_call saw.
+struct Observed {
+  TickHistogram record, empty;
+  std::size_t batches = 0, preempted = 0;
+};
+
+/// One call in kStride is timed: at two clock readings a call there would be no saturation. Prime to the 255 records of a chunk, so that
+/// each position of a chunk has its turn.
+constexpr std::size_t kStride = 7, kBatch = 512, kBatches = 4'000;
+
+void record_and_time(const Summary& summary, Observed& observed) {
+  std::array<std::uint64_t, kBatch> record_ticks, empty_ticks;
+  std::size_t next = 0;
+  const auto value = [&next] { return kSomeValues[next++ % kValues]; };
+  for (; observed.batches < kBatches; ++observed.batches) {
+    const long preemptions = preemptions_of_this_thread();
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      for (std::size_t k = 1; k < kStride; ++k) summary.record(value());
+      const std::uint64_t start = fenced_ticks();
+      summary.record(value());
+      const std::uint64_t end = fenced_ticks();
+      record_ticks[i] = end - start;
+      empty_ticks[i] = fenced_ticks();
+      empty_ticks[i] = fenced_ticks() - empty_ticks[i];
+    }
+    if (preemptions_of_this_thread() != preemptions) {
+      ++observed.preempted;
+      continue;
+    }
+    for (const std::uint64_t ticks : record_ticks) observed.record.add(ticks);
+    for (const std::uint64_t ticks : empty_ticks) observed.empty.add(ticks);
+  }
+}
+
+/// One record() among threads that record without pause, beside the same clock pair with nothing in between.
+void record_worst_call(benchmark::State& state) {
+  const auto threads = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    MetricsCollector collector({.buffer_size = static_cast<std::size_t>(state.range(1)) * detail::kChunkRecords});
+    const Summary summary = collector.summary("request.size");
+    std::vector<Observed> observed(threads);
+    const auto start = std::chrono::steady_clock::now();
+    {
+      std::vector<std::jthread> recorders;
+      for (Observed& mine : observed) recorders.emplace_back([&summary, &mine] { record_and_time(summary, mine); });
+    }
+    state.SetIterationTime(seconds_since(start));
+    for (std::size_t i = 1; i < threads; ++i) {
+      observed[0].record.merge(observed[i].record);
+      observed[0].empty.merge(observed[i].empty);
+      observed[0].preempted += observed[i].preempted;
+    }
+    observed[0].record.report(state, "");
+    observed[0].empty.report(state, "empty_");
+    state.counters["preempted"] = static_cast<double>(observed[0].preempted) / static_cast<double>(threads * kBatches);
+    state.counters["ns"] = observed[0].record.percentile(99.99) - observed[0].empty.percentile(99.99);
+    const CollectorStats stats = collector.flush()->stats();
+    state.counters["spilled"] = static_cast<double>(stats.spilled) / static_cast<double>(stats.recorded);
+    const std::uint64_t expected = threads * kBatches * kBatch * kStride;
+    if (stats.recorded != expected || stats.aggregated != expected) state.SkipWithError("records are missing");
+  }
+}
+
+/// flush() from a thread that does so every millisecond, while others record without pause.
+void flush_while_recording(benchmark::State& state) {
+  constexpr std::size_t kSeries = 16;
+  MetricsCollector collector;
+  std::vector<Summary> summaries;
+  for (std::size_t i = 0; i < kSeries; ++i) summaries.push_back(collector.summary("request.size", {{"route", std::to_string(i)}}));
+  std::atomic<bool> over{false};
+  std::atomic<std::uint64_t> recorded{0};
+  std::vector<double> nanoseconds;
+  double preempted = 0;
+  {
+    std::vector<std::jthread> recorders;
+    for (std::int64_t i = 0; i < state.range(0); ++i) {
+      recorders.emplace_back([&] {
+        std::size_t count = 0;
+        while (!over.load(std::memory_order_relaxed)) {
+          for (std::size_t k = 0; k < kValues; ++k, ++count) summaries[count % kSeries].record(kSomeValues[k]);
+        }
+        recorded += count;
+      });
+    }
+    for (auto _ : state) {
+      for (bool whole = false; !whole;) {
+        std::this_thread::sleep_for(std::chrono::milliseconds{1});
+        const long preemptions = preemptions_of_this_thread();
+        const auto start = std::chrono::steady_clock::now();
+        collector.flush();
+        const double seconds = seconds_since(start);
+        whole = preemptions_of_this_thread() == preemptions;
+        if (!whole) {
+          ++preempted;
+          continue;
+        }
+        nanoseconds.push_back(seconds * 1e9);
+        state.SetIterationTime(seconds);
+      }
+    }
+    over = true;
+  }
+  std::sort(nanoseconds.begin(), nanoseconds.end());
+  state.counters["p50"] = nanoseconds[nanoseconds.size() / 2];
+  state.counters["ns"] = state.counters["p95"] = nanoseconds[nanoseconds.size() * 95 / 100];
+  state.counters["max"] = nanoseconds.back();
+  state.counters["preempted"] = preempted / (preempted + static_cast<double>(nanoseconds.size()));
+  const CollectorStats stats = collector.flush()->stats();
+  if (stats.recorded != recorded || stats.aggregated != recorded) state.SkipWithError("records are missing");
+}
+
+}  // namespace
+
+void add_latency_benches() {
+  benchmark::RegisterBenchmark("record_worst_call", record_worst_call)
+      ->ArgNames({"threads", "chunks"})
+      ->ArgsProduct({{2}, {4, 257}})
+      ->UseManualTime()
+      ->Iterations(1);
+  benchmark::RegisterBenchmark("flush_while_recording", flush_while_recording)
+      ->ArgName("threads")
+      ->Arg(16)
+      ->UseManualTime()
+      ->Iterations(300);
+}
+
+}  // namespace pepper::bench

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <pepper/config.hpp>
+#include <pepper/handles.hpp>
+#include <pepper/snapshot.hpp>
+#include <pepper/stats.hpp>
+#include <pepper/subscription.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#pragma GCC visibility push(default)
+namespace pepper {
+
+namespace detail {
+class Collector;
+}
+
+/// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (1023 at once), none needs a global.
+/// Thread-safe in every member. Its thread starts with the first bind or record, never in a static constructor's first line.
+class MetricsCollector {
+ public:
+  /// Throws std::invalid_argument naming field and value, std::length_error if 1023 collectors live already.
+  explicit MetricsCollector(TelemetryConfig config = {});
+  /// shutdown() with its default timeout. Handles may outlive it: what they record then is nobody's.
+  ~MetricsCollector();
+  MetricsCollector(const MetricsCollector&) = delete;
+  MetricsCollector& operator=(const MetricsCollector&) = delete;
+
+  // Bind: cold, interns the series. The same name and tags give the same series. If the series exists with another kind, unit or help, the
+  // first wins and on_error says so; only a series that record(name, ...) alone has created takes the kind of its first bind.
+  // Names: 1 to 255 bytes; at most 32 tags; keys 1 to 255 bytes, values up to 1024; no control bytes in names or keys.
+  // Throws std::invalid_argument with the offending text, std::bad_alloc.
+  Counter counter(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+  Gauge gauge(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+  Summary summary(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+  Histogram histogram(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+  Timer timer(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+
+  /// A gauge whose value `read` gives, asked before each snapshot: on the delivery thread (FlushMode::manual: inside flush()). If it
+  /// throws, that is counted; if it does not return for 100 ms, the snapshot goes on without it.
+  [[nodiscard]] Subscription observe(std::string_view name, TagsView tags, std::function<double()> read);
+
+  /// The dynamic path: finds the series by name and tags at each call, creating a Summary. Does not allocate once this thread has seen the
+  /// key. False: refused (NaN, a name or tag outside the limits) and counted in CollectorStats::rejected. To record often, bind.
+  bool record(std::string_view name, double value, TagsView tags = {}, TagsView metadata = {}) noexcept;
+  bool record(const Metric& metric) noexcept;
+
+  /// The latest published snapshot; never null, never waits for a flush.
+  std::shared_ptr<const Snapshot> snapshot() const;
+  /// Drains what was recorded before the call, by any thread, publishes, and returns that. Waits for another flush, never for a recording
+  /// thread or a callback. Legal anywhere, callbacks included. Throws std::bad_alloc.
+  std::shared_ptr<const Snapshot> flush();
+  /// The latest snapshot's ledger and the collector's own health.
+  CollectorStats stats() const;
+
+  /// Calls back with each snapshot published, on a delivery thread of the collector's own (FlushMode::manual: inside flush()). One after
+  /// another; a slow callback skips to the latest snapshot. Exceptions are counted and go to on_error. flush() does not wait for it.
+  [[nodiscard]] Subscription on_snapshot(std::function<void(const Snapshot&)> callback);
+
+  /// Takes what the calling thread needs to record here now, pages touched, so that none of its records allocates or faults.
+  void attach_thread();
+  /// What happened before the call is kept; records that happen after set_enabled(false) are nobody's. Drains.
+  void set_enabled(bool enabled) noexcept;
+  /// Ends the threads, drains what was recorded before it and delivers it; back within `timeout` + 50 ms. True: all of that was done in
+  /// time. Idempotent. Afterwards the collector behaves as with FlushMode::manual.
+  bool shutdown(std::chrono::nanoseconds timeout = std::chrono::seconds{5}) noexcept;
+
+ private:
+  std::shared_ptr<detail::Collector> collector_;
+};
+
+/// The process-wide collector: made and started by the first call, never destroyed, its last interval drained at normal exit.
+MetricsCollector& default_collector();
+
+/// Says how default_collector() will be made. Throws std::logic_error if it exists already, std::invalid_argument as the constructor does.
+void configure_default(TelemetryConfig config);
+
+}  // namespace pepper
+#pragma GCC visibility pop

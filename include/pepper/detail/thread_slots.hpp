@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#pragma GCC visibility push(default)
+namespace pepper::detail {
+
+/// How many collectors can live at once. Place 0 is never given out: an unbound handle points there and finds a null cursor.
+inline constexpr std::size_t kMaxPlaces = 1024;
+
+/// A cursor says where a thread's next record goes in one collector: the address of a record, or, at a multiple of kChunkBytes, that the
+/// next record takes the slow path. Written by its thread alone, except that a parked one is freed by whoever re-enables the collector.
+using Cursor = std::atomic<std::uintptr_t>;
+
+/// The cursor of a thread whose collector is disabled or gone: a boundary that is no chunk's, so that the inlined code can tell it apart.
+inline constexpr std::uintptr_t kParked = kMaxPlaces * 4;
+static_assert(kParked % 4096 == 0);
+
+/// All that the hot path knows of a thread: one cursor per place. Never freed; adopted by a later thread when its thread ends.
+struct ThreadSlots {
+  Cursor cursors[kMaxPlaces];
+};
+
+/// Exported: the inlined hot path of every module reads it. At first it points to slots whose cursors are all null and stay so.
+/// Initial-exec: no call, 8 bytes of static TLS. Reached through this_thread_slots() alone.
+extern "C" __attribute__((tls_model("initial-exec"))) constinit thread_local ThreadSlots* pepper_tls_slots;
+
+/// The calling thread's slots, read afresh at each call. A compiler may take the address of a thread_local out of a loop over an opaque
+/// yield(), and a fiber that moved would then write to another thread's cursor. So the load is an asm volatile, and what may be hoisted
+/// is only the variable's offset from the thread pointer, which is the same in every thread.
+[[nodiscard]] inline ThreadSlots* this_thread_slots() noexcept {
+#if defined(__x86_64__)
+  std::uintptr_t offset;
+  ThreadSlots* slots;
+  asm("movq pepper_tls_slots@gottpoff(%%rip), %0" : "=r"(offset));
+  asm volatile("movq %%fs:(%1), %0" : "=r"(slots) : "r"(offset));
+  return slots;
+#elif defined(__aarch64__)
+  std::uintptr_t offset, thread_pointer;
+  asm("adrp %0, :gottprel:pepper_tls_slots\n\tldr %0, [%0, #:gottprel_lo12:pepper_tls_slots]" : "=r"(offset));
+  asm volatile("mrs %0, tpidr_el0" : "=r"(thread_pointer));
+  return *reinterpret_cast<ThreadSlots**>(thread_pointer + offset);
+#else
+#error "pepper knows the thread pointer of x86-64 and aarch64; add yours here"
+#endif
+}
+
+}  // namespace pepper::detail
+#pragma GCC visibility pop

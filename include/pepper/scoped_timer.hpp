@@ -1,0 +1,71 @@
+#pragma once
+
+#include <pepper/detail/clock.hpp>
+#include <pepper/handles.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+#pragma GCC visibility push(default)
+namespace pepper {
+
+/// Times the scope it lives in, or until stop(), and records once. Two clock reads and a record; ticks become seconds on the flusher.
+/// Owner thread only, but may be moved to another thread together with its coroutine. Not for durations across a suspend of the machine.
+class [[nodiscard]] ScopedTimer {
+ public:
+  explicit ScopedTimer(Timer timer) noexcept : timer_(timer), start_(detail::now_ticks()) {}
+
+  /// Records into `on_exception` if the scope ends by an exception, else into `on_success`.
+  ScopedTimer(Timer on_success, Timer on_exception) noexcept
+      : timer_(on_success), on_exception_(on_exception), exceptions_(std::uncaught_exceptions()), start_(detail::now_ticks()) {}
+
+  ScopedTimer(ScopedTimer&& other) noexcept
+      : timer_(other.timer_),
+        on_exception_(other.on_exception_),
+        exceptions_(other.exceptions_),
+        running_(std::exchange(other.running_, false)),
+        start_(other.start_) {}
+  ScopedTimer& operator=(ScopedTimer&& other) noexcept {
+    if (this == &other) return *this;
+    finish();
+    timer_ = other.timer_;
+    on_exception_ = other.on_exception_;
+    exceptions_ = other.exceptions_;
+    running_ = std::exchange(other.running_, false);
+    start_ = other.start_;
+    return *this;
+  }
+  ~ScopedTimer() { finish(); }
+
+  /// Records and returns how long it ran. Again, or after cancel(): 0, and records nothing.
+  std::chrono::nanoseconds stop() noexcept {
+    if (!std::exchange(running_, false)) return {};
+    const std::int64_t ticks = elapsed();
+    timer_.record_ticks(ticks);
+    return detail::to_nanoseconds(ticks);
+  }
+
+  /// Records nothing, now or later.
+  void cancel() noexcept { running_ = false; }
+
+ private:
+  static constexpr int kOneTimer = -1;
+
+  [[nodiscard]] std::int64_t elapsed() const noexcept { return static_cast<std::int64_t>(detail::now_ticks() - start_); }
+  void finish() noexcept {
+    if (!running_) return;
+    const std::int64_t ticks = elapsed();
+    const bool thrown = exceptions_ != kOneTimer && std::uncaught_exceptions() > exceptions_;
+    (thrown ? on_exception_ : timer_).record_ticks(ticks);
+  }
+
+  Timer timer_, on_exception_;
+  int exceptions_ = kOneTimer;
+  bool running_ = true;
+  std::uint64_t start_;
+};
+
+}  // namespace pepper
+#pragma GCC visibility pop

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <pepper/config.hpp>
+#include <pepper/stats.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#pragma GCC visibility push(default)
+namespace pepper {
+
+namespace detail {
+struct SnapshotData;
+struct SnapshotAccess;
+}  // namespace detail
+
+/// One series at the moment of its snapshot. Its views live as long as the snapshot. Immutable.
+struct SeriesSnapshot {
+  std::string_view name;
+  std::span<const Tag> tags;  ///< sorted by key
+  Kind kind{};
+  std::string_view unit, help;
+  std::uint64_t count = 0;
+  double sum = 0;           ///< |error| <= 2^-46 * sum of |values|; infinities make it infinite, both signs NaN
+  double min = 0, max = 0;  ///< exact; NaN while count is 0
+  double last = 0;          ///< gauge: set last. Else: of the records folded last, the last
+
+  [[nodiscard]] double mean() const noexcept;
+  /// The value below which a share `q` in [0, 1] of the records lies. NaN where the series has no distribution or no record.
+  [[nodiscard]] double quantile(double q) const noexcept;
+};
+
+/// Immutable aggregates of all series at one moment, and the ledger of that moment. Thread-safe; shared by all who read it, and
+/// costs memory while it is kept.
+class Snapshot : public std::enable_shared_from_this<Snapshot> {
+ public:
+  class Iterator;
+
+  /// Private to the library: snapshots come from MetricsCollector.
+  Snapshot(const detail::SnapshotAccess&, std::unique_ptr<detail::SnapshotData>) noexcept;
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  /// 1 for the first published, one more for each; 0 before any.
+  [[nodiscard]] std::uint64_t sequence() const noexcept;
+  [[nodiscard]] std::chrono::system_clock::time_point taken_at() const noexcept;
+  /// Series in it.
+  [[nodiscard]] std::size_t size() const noexcept;
+
+  /// All series in (name, tags) order. The first call on a snapshot with new series sorts; later ones, and later snapshots, do not.
+  [[nodiscard]] Iterator begin() const;
+  [[nodiscard]] Iterator end() const;
+
+  /// The series of that name and exactly those tags, or null. What is returned keeps this snapshot alive. Lock-free; one allocation.
+  [[nodiscard]] std::shared_ptr<const SeriesSnapshot> find(std::string_view name, TagsView tags = {}) const;
+
+  [[nodiscard]] const CollectorStats& stats() const noexcept;
+
+  /// The series as an aligned table for humans, one line each, a header first.
+  [[nodiscard]] std::string to_text() const;
+
+ private:
+  [[nodiscard]] SeriesSnapshot in_order(std::size_t position) const noexcept;
+
+  std::unique_ptr<detail::SnapshotData> data_;
+};
+
+/// Walks a snapshot in (name, tags) order; makes each SeriesSnapshot as it is looked at.
+class Snapshot::Iterator {
+ public:
+  using iterator_concept = std::random_access_iterator_tag;
+  using iterator_category = std::input_iterator_tag;  // its reference is a value
+  using value_type = SeriesSnapshot;
+  using difference_type = std::ptrdiff_t;
+  using reference = SeriesSnapshot;
+  struct pointer {
+    SeriesSnapshot series;
+    const SeriesSnapshot* operator->() const noexcept { return &series; }
+  };
+
+  Iterator() noexcept = default;
+  reference operator*() const noexcept { return snapshot_->in_order(static_cast<std::size_t>(position_)); }
+  pointer operator->() const noexcept { return {**this}; }
+  reference operator[](difference_type n) const noexcept { return *(*this + n); }
+  Iterator& operator++() noexcept { return *this += 1; }
+  Iterator operator++(int) noexcept { return std::exchange(*this, *this + 1); }
+  Iterator& operator--() noexcept { return *this -= 1; }
+  Iterator operator--(int) noexcept { return std::exchange(*this, *this - 1); }
+  Iterator& operator+=(difference_type n) noexcept { return position_ += n, *this; }
+  Iterator& operator-=(difference_type n) noexcept { return position_ -= n, *this; }
+  friend Iterator operator+(Iterator it, difference_type n) noexcept { return it += n; }
+  friend Iterator operator+(difference_type n, Iterator it) noexcept { return it += n; }
+  friend Iterator operator-(Iterator it, difference_type n) noexcept { return it -= n; }
+  friend difference_type operator-(const Iterator& a, const Iterator& b) noexcept { return a.position_ - b.position_; }
+  friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.position_ == b.position_; }
+  friend auto operator<=>(const Iterator& a, const Iterator& b) noexcept { return a.position_ <=> b.position_; }
+
+ private:
+  friend Snapshot;
+  Iterator(const Snapshot* snapshot, difference_type position) noexcept : snapshot_(snapshot), position_(position) {}
+
+  const Snapshot* snapshot_ = nullptr;
+  difference_type position_ = 0;
+};
+
+}  // namespace pepper
+#pragma GCC visibility pop

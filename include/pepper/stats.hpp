@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#pragma GCC visibility push(default)
+namespace pepper {
+
+/// Why a record was dropped.
+enum class Cause : std::uint8_t {
+  overflow,        ///< OverflowPolicy::drop, and no free chunk was left
+  threads,         ///< no memory for one more recording thread
+  negative,        ///< a negative amount given to a Counter
+  after_shutdown,  ///< OverflowPolicy::block, and no flusher left to wait for
+  memory,          ///< the budget refused what folding it would have needed
+};
+
+/// The cause's name in lower case.
+[[nodiscard]] std::string_view to_string(Cause) noexcept;
+
+/// Records dropped for one cause.
+struct Loss {
+  Cause cause{};
+  std::uint64_t count = 0;
+  std::chrono::system_clock::time_point first{}, last{};  ///< when a flush first and last saw the count grow
+};
+
+/// The ledger of one moment, and the collector's own health.
+struct CollectorStats {
+  std::uint64_t recorded = 0;    ///< accepted by record(); always aggregated + pending + dropped
+  std::uint64_t aggregated = 0;  ///< in the series' counts
+  std::uint64_t pending = 0;     ///< captured, not folded yet
+  std::uint64_t dropped = 0;     ///< lost, for the causes below
+  std::vector<Loss> losses{};    ///< `dropped` by cause; causes that never occurred are absent
+  std::uint64_t spilled = 0;     ///< part of aggregated: folded by the recording threads themselves
+  std::uint64_t rejected = 0;    ///< NaN, bad names, too long: refused, never part of recorded (a NaN leaves it at the fold)
+
+  std::uint64_t series = 0;           ///< that exist, overflow series included
+  std::uint64_t flushes = 0;          ///< snapshots published
+  std::uint64_t callback_errors = 0;  ///< exceptions that left a callback
+  std::uint64_t bind_conflicts = 0;   ///< binds that asked for another kind, unit or help than the series has
+  std::uint64_t clock_steps = 0;      ///< scoped timers whose clock went backwards; counted as 0 seconds
+  std::size_t memory_bytes = 0, memory_limit_bytes = 0;
+  std::chrono::nanoseconds last_flush_duration{}, flusher_cpu{};
+};
+
+}  // namespace pepper
+#pragma GCC visibility pop

@@ -1,0 +1,142 @@
+#include <pepper/detail/capture.hpp>
+
+#include "place.hpp"
+#include "threads.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+
+namespace pepper::detail {
+
+void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcept { capture_span(place, head, &value, 1); }
+
+void capture_span(std::uint64_t place, std::uint64_t head, const double* values, std::size_t count) noexcept {
+  if (place == 0 || count == 0) return;
+  const ThreadUse use;
+  if (ThreadRecord* const thread = use.record()) {
+    place_at(place).append(*thread, head, values, count);
+  } else {
+    place_at(place).refuse(Cause::threads, count);
+  }
+}
+
+void Place::append(ThreadRecord& thread, std::uint64_t head, const double* values, std::size_t count) noexcept {
+  Cursor& cursor = thread.cursors[index_];
+  while (count != 0) {
+    std::uintptr_t at = cursor.load(std::memory_order_relaxed);  // [relaxed: owner only]
+    if (at % kChunkBytes == 0) {
+      if (at == kParked) return;
+      if (!is_open() && park(cursor)) return;
+      if (!make_room(thread)) return refuse(Cause::threads, count);
+      continue;
+    }
+    const std::size_t room = (kChunkBytes - at % kChunkBytes) / sizeof(Record);
+    const std::size_t batch = std::min(room, count);
+    auto* const records = reinterpret_cast<Record*>(at);
+    for (std::size_t i = 0; i < batch; ++i) {
+      records[i].head.store(head, std::memory_order_relaxed);        // [relaxed: published by cursor]
+      records[i].value.store(values[i], std::memory_order_relaxed);  // [relaxed: published by cursor]
+    }
+    cursor.store(at + batch * sizeof(Record),
+                 std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
+    values += batch;
+    count -= batch;
+  }
+}
+
+bool Place::park(Cursor& cursor) noexcept {
+  cursor.store(kParked, std::memory_order_relaxed);  // [relaxed: the exchange below publishes it]
+  // Either this comes after the gate was opened, and sees it; or before, and who opens it sees the parked cursor.
+  // [parked:release] pairs with [parked:acquire] in open_gate(); [gate:acquire] with [gate:release] in open_gate()
+  if (gate_.fetch_add(0, std::memory_order_acq_rel) == 0) return true;
+  std::uintptr_t parked = kParked;
+  cursor.compare_exchange_strong(parked, 0, std::memory_order_relaxed);  // [relaxed: says only: look again]
+  return false;
+}
+
+ThreadBlock* Place::attach(ThreadRecord& thread) noexcept {
+  ThreadBlock*& block = thread.blocks[index_];
+  if (block != nullptr) {
+    block->generation = generation();
+    return block;
+  }
+  if (thread.is_attaching) return nullptr;  // an allocator that records what we allocate here
+  const std::size_t bytes =
+      sizeof(ThreadBlock) + sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_);
+  if (!budget_.try_take(bytes)) return nullptr;
+  thread.is_attaching = true;
+  auto* const chunk = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
+  try {
+    auto made = std::make_unique<ThreadBlock>(thread.cursors[index_], sealed_.make_producer(pool_chunks_ + 1));
+    if (chunk != nullptr && made->reserve(set_capacity_, budget_)) {
+      made->generation = generation();
+      made->open(chunk);
+      block = made.release();
+    }
+  } catch (const std::bad_alloc&) {  // said by returning null
+  }
+  thread.is_attaching = false;
+  if (block == nullptr) {
+    if (chunk != nullptr) unmap_pages(chunk, sizeof(Chunk));
+    budget_.give_back(bytes);
+    return nullptr;
+  }
+  block->next = blocks_.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
+  // [blocks:release] pairs with [blocks:acquire] in first_block()
+  while (!blocks_.compare_exchange_weak(block->next, block, std::memory_order_release, std::memory_order_relaxed)) continue;
+  return block;
+}
+
+Chunk* Place::try_take_free(ThreadBlock& block) noexcept {
+  if (Chunk* const spare = block.spare) {
+    block.spare = nullptr;
+    return spare;
+  }
+  Chunk* chunk = nullptr;
+  while (free_.try_pop(chunk)) {
+    if (chunk == nullptr) continue;                      // see ChunkQueue::make_producer()
+    (void)chunk->owner.load(std::memory_order_acquire);  // [free:acquire] pairs with [free:release] in recycle()
+    return chunk;
+  }
+  return nullptr;
+}
+
+Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
+  std::unique_lock lock(space_mutex_);
+  while (may_block_.load(std::memory_order_relaxed)) {  // [relaxed: looked at again after each wait]
+    if (Chunk* const chunk = try_take_free(block)) return chunk;
+    if (on_pressure) on_pressure();
+    space_.wait_for(lock, std::chrono::milliseconds{5});  // a bound, as recycle() notifies without the mutex
+  }
+  return nullptr;
+}
+
+bool Place::make_room(ThreadRecord& thread) noexcept {
+  ThreadBlock* block = thread.blocks[index_];
+  if (block == nullptr) return attach(thread) != nullptr;
+  block->generation = generation();
+  Chunk* fresh = try_take_free(*block);
+  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
+  if (fresh == nullptr && policy == OverflowPolicy::block && !is_service_thread) fresh = wait_for_free(*block);
+  if (fresh != nullptr) {
+    if (block->seal_into(fresh, sealed_)) return true;
+    block->spare = fresh;
+  }
+  overload(*block);
+  return true;
+}
+
+void Place::overload(ThreadBlock& block) noexcept {
+  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
+  if (policy == OverflowPolicy::drop) {
+    block.lose_own(Found::overflow);
+  } else if (policy == OverflowPolicy::block &&
+             !may_block_.load(std::memory_order_relaxed)) {  // [relaxed: either answer was right a moment ago]
+    block.lose_own(Found::after_shutdown);
+  } else {
+    block.fold_own(series_);
+  }
+}
+
+}  // namespace pepper::detail

@@ -1,0 +1,57 @@
+#include <pepper/collector.hpp>
+
+#include "collector_impl.hpp"
+
+#include <utility>
+
+namespace pepper {
+
+MetricsCollector::MetricsCollector(TelemetryConfig config) : collector_(std::make_shared<detail::Collector>(std::move(config))) {}
+
+MetricsCollector::~MetricsCollector() { shutdown(); }
+
+Counter MetricsCollector::counter(std::string_view name, TagsView tags, SeriesOptions options) {
+  return Counter(collector_->bind(Kind::counter, name, tags, options).target);
+}
+
+Gauge MetricsCollector::gauge(std::string_view name, TagsView tags, SeriesOptions options) {
+  const detail::Collector::Bound bound = collector_->bind(Kind::gauge, name, tags, options);
+  return {bound.target, bound.tickets};
+}
+
+Summary MetricsCollector::summary(std::string_view name, TagsView tags, SeriesOptions options) {
+  return Summary(collector_->bind(Kind::summary, name, tags, options).target);
+}
+
+Histogram MetricsCollector::histogram(std::string_view name, TagsView tags, SeriesOptions options) {
+  return Histogram(collector_->bind(Kind::histogram, name, tags, options).target);
+}
+
+Timer MetricsCollector::timer(std::string_view name, TagsView tags, SeriesOptions options) {
+  if (options.unit.empty()) options.unit = "seconds";
+  return Timer(collector_->bind(Kind::timer, name, tags, options).target);
+}
+
+Subscription MetricsCollector::observe(std::string_view name, TagsView tags, std::function<double()> read) {
+  return Subscription(collector_->observe(gauge(name, tags), std::move(read)));
+}
+
+bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView) noexcept {
+  return collector_->record(name, value, tags);
+}
+
+bool MetricsCollector::record(const Metric& metric) noexcept { return record(metric.name, metric.value, metric.tags, metric.metadata); }
+
+std::shared_ptr<const Snapshot> MetricsCollector::snapshot() const { return collector_->snapshot(); }
+std::shared_ptr<const Snapshot> MetricsCollector::flush() { return collector_->flush(); }
+CollectorStats MetricsCollector::stats() const { return collector_->stats(); }
+
+Subscription MetricsCollector::on_snapshot(std::function<void(const Snapshot&)> callback) {
+  return Subscription(collector_->on_snapshot(std::move(callback)));
+}
+
+void MetricsCollector::attach_thread() { collector_->attach_thread(); }
+void MetricsCollector::set_enabled(bool enabled) noexcept { collector_->set_enabled(enabled); }
+bool MetricsCollector::shutdown(std::chrono::nanoseconds timeout) noexcept { return collector_->shutdown(timeout); }
+
+}  // namespace pepper

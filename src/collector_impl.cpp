@@ -1,0 +1,294 @@
+#include "collector_impl.hpp"
+
+#include "clock.hpp"
+#include "config_check.hpp"
+
+#include <ctime>
+#include <exception>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+namespace pepper::detail {
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kObserverPatience{100};
+
+TelemetryConfig checked(TelemetryConfig config) {
+  check(config);
+  return config;
+}
+
+}  // namespace
+
+Collector::Collector(TelemetryConfig config, KeyHash hash)
+    : config_(checked(std::move(config))),
+      errors_(std::make_shared<Errors>(config_.name, config_.on_error)),
+      tenancy_(config_),
+      place_(tenancy_.place()),
+      registry_(std::make_shared<Registry>(place_, config_, hash)),
+      delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
+      drain_(place_),
+      publisher_(registry_) {
+  place_.on_pressure = [this] { flusher_.wake(); };
+  CollectorStats stats;
+  set_health(stats);
+  latest_ = publisher_.publish(drain_, place_.budget(), std::move(stats));
+  drain_.set_discarding(!config_.enabled);
+  if (config_.enabled) place_.open_gate();
+}
+
+Collector::~Collector() {
+  place_.close_gate();
+  place_.use_numbers(registry_->size());
+}
+
+Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
+  check(options);
+  const SeriesKey key(name, tags);
+  if (const SeriesKey::Refusal& refusal = key.refusal(); refusal.reason != nullptr) {
+    throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": \"" + std::string(refusal.text.substr(0, 2048)) + '"');
+  }
+  if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
+  const Registry::Interned interned = registry_->intern(key, kind, options.unit, options.help, true);
+  if (interned.is_conflict) {
+    bind_conflicts_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    errors_->report("bind " + std::string(name),
+                    "series \"" + std::string(name) + "\" was bound before with another kind, unit or help; the first stays");
+  }
+  start_flusher();
+  const SeriesEntry& entry = *interned.entry;
+  // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
+  return {{make_head(entry.id(), kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
+}
+
+const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) noexcept {
+  if (ThreadRecord* const thread = this_thread()) {
+    const ThreadBlock* const block = thread->blocks[place_.index()];
+    if (block != nullptr && block->cache != nullptr) {
+      if (const SeriesEntry* const entry = block->cache->find(place_.generation(), name, tags)) return entry;
+    }
+  }
+  try {
+    return find_or_create_slow(name, tags);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
+  const SeriesKey key(name, tags);
+  if (key.refusal().reason != nullptr) return nullptr;
+  const std::uint32_t index = registry_->find(key);
+  const SeriesEntry* entry = nullptr;
+  if (index != Registry::kNone) {
+    entry = &registry_->entry(index);
+  } else {
+    entry = registry_->intern(key, Kind::summary, {}, {}, false).entry;
+    start_flusher();
+  }
+  if (this_thread() == nullptr) const ThreadUse first_use;  // takes this thread's slots; none after its end was announced
+  ThreadRecord* const thread = this_thread();
+  ThreadBlock* const block = thread == nullptr ? nullptr : place_.attach(*thread);
+  if (block == nullptr) return entry;
+  if (block->cache == nullptr && place_.budget().try_take(sizeof(DynamicCache)))
+    block->cache = std::make_unique<DynamicCache>(place_.generation());
+  if (block->cache != nullptr) block->cache->put(place_.generation(), name, tags, *entry);
+  return entry;
+}
+
+bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
+  const SeriesEntry* const entry = value == value ? find_or_create(name, tags) : nullptr;
+  if (entry == nullptr) {
+    rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    return false;
+  }
+  const std::uint32_t id = entry->id();
+  std::uint32_t extra = kExtraPlain;
+  if (kind_of(id) == Kind::gauge) [[unlikely]] {
+    // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
+    extra = next_gauge_ticket(*entry->tickets.load(std::memory_order_acquire));
+  }
+  capture(place_.offset(), make_head(id, extra), value);
+  return true;
+}
+
+std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {
+  return delivery_->add_observer([gauge, read = std::move(read)](const Snapshot*) { gauge.set(read()); });
+}
+
+std::shared_ptr<Callback> Collector::on_snapshot(std::function<void(const Snapshot&)> callback) {
+  start_flusher();
+  return delivery_->add_subscriber([callback = std::move(callback)](const Snapshot* snapshot) { callback(*snapshot); });
+}
+
+std::shared_ptr<const Snapshot> Collector::snapshot() const {
+  const std::lock_guard lock(latest_mutex_);
+  return latest_;
+}
+
+void Collector::set_health(CollectorStats& stats) const noexcept {
+  stats.rejected = nan_.load(std::memory_order_relaxed) + rejected_.load(std::memory_order_relaxed);  // [relaxed: numbers, guard no data]
+  stats.callback_errors = errors_->callback_errors();
+  stats.bind_conflicts = bind_conflicts_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  stats.memory_bytes = place_.budget().used();
+  stats.memory_limit_bytes = place_.budget().limit();
+  stats.flusher_cpu = std::chrono::nanoseconds{flusher_cpu_ns_.load(std::memory_order_relaxed)};  // [relaxed: a number, guards no data]
+}
+
+CollectorStats Collector::stats() const {
+  CollectorStats stats = snapshot()->stats();
+  set_health(stats);
+  return stats;
+}
+
+void Collector::note_losses(CollectorStats& stats, const Ledger& ledger) {
+  const auto note = [&](Cause cause, std::uint64_t folded) {
+    const std::uint64_t count = folded + place_.refused(cause);
+    if (count == 0) return;
+    Loss& loss = losses_[cause];
+    const auto now = std::chrono::system_clock::now();
+    if (loss.count == 0) loss.first = now;
+    if (loss.count != count) {
+      loss = {cause, count, loss.first, now};
+      grown_.push_back(loss);
+    }
+    stats.losses.push_back(loss);
+  };
+  note(Cause::overflow, ledger.tally[Found::overflow]);
+  note(Cause::threads, 0);
+  note(Cause::negative, ledger.tally[Found::negative]);
+  note(Cause::after_shutdown, ledger.tally[Found::after_shutdown]);
+  note(Cause::memory, ledger.tally[Found::memory]);
+}
+
+void Collector::report(const std::vector<Loss>& grown) noexcept {
+  try {
+    for (const Loss& loss : grown) {
+      const std::string cause(to_string(loss.cause));
+      errors_->report("lost " + cause, std::to_string(loss.count) + " records dropped so far, cause: " + cause);
+    }
+  } catch (const std::bad_alloc&) {  // no memory for the message: the ledger has it
+  }
+}
+
+std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
+  const Steady::time_point begin = Steady::now();
+  keep_clock_in_step();
+  drain_.look();
+  const Ledger ledger = drain_.ledger();
+  nan_.store(ledger.tally[Found::nan], std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  CollectorStats stats;
+  stats.recorded = ledger.recorded;
+  stats.aggregated = ledger.aggregated;
+  stats.pending = ledger.pending;
+  stats.dropped = ledger.dropped;
+  stats.spilled = ledger.spilled;
+  stats.clock_steps = ledger.tally[Found::clock_step];
+  stats.flushes = ++flushes_;
+  note_losses(stats, ledger);
+  set_health(stats);
+  stats.last_flush_duration = last_flush_duration_;
+  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, place_.budget(), std::move(stats));
+  last_flush_duration_ = Steady::now() - begin;
+  const std::lock_guard lock(latest_mutex_);
+  latest_ = snapshot;
+  return snapshot;
+}
+
+std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline) {
+  delivery_->observe(std::min(deadline, Steady::now() + kObserverPatience));
+  std::shared_ptr<const Snapshot> snapshot;
+  std::vector<Loss> grown;
+  {
+    const std::lock_guard lock(drain_mutex_);
+    snapshot = drain_and_publish();
+    grown.swap(grown_);
+  }
+  report(grown);
+  delivery_->deliver(snapshot);
+  return snapshot;
+}
+
+std::shared_ptr<const Snapshot> Collector::flush() { return flush_until(Steady::time_point::max()); }
+
+Collector::Load Collector::work(bool is_due) noexcept {
+  Load load{};
+  try {
+    if (is_due) flush();
+    const std::lock_guard lock(drain_mutex_);
+    if (!is_due) drain_.look();
+    load = {drain_.chunks_seen(), place_.pool_chunks(), drain_.spilled() != spilled_before_};
+    spilled_before_ = drain_.spilled();
+  } catch (const std::exception& error) {  // no memory: nothing was taken, the next look takes it
+    errors_->report("look", std::string("the flusher could not drain: ") + error.what());
+  }
+  timespec cpu{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+  flusher_cpu_ns_.store(cpu.tv_sec * 1'000'000'000 + cpu.tv_nsec, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  return load;
+}
+
+void Collector::flusher_started() noexcept {
+  if (!config_.on_flusher_start) return;
+  try {
+    config_.on_flusher_start();
+  } catch (const std::exception& error) {
+    errors_->report_callback("on_flusher_start", error.what());
+  } catch (...) {
+    errors_->report_callback("on_flusher_start", "something that is no std::exception");
+  }
+}
+
+void Collector::start_flusher() noexcept {
+  if (config_.flush_mode == FlushMode::manual) return;
+  try {
+    flusher_.start(shared_from_this());
+  } catch (const std::exception& error) {  // records are folded by their threads meanwhile, and flush() works
+    errors_->report("start", std::string("the flusher could not start, the next bind tries again: ") + error.what());
+  }
+}
+
+void Collector::attach_thread() {
+  const ThreadUse use;
+  ThreadBlock* const block = use.record() == nullptr ? nullptr : place_.attach(*use.record());
+  if (block == nullptr) throw std::bad_alloc{};
+  block->touch(std::max<std::uint32_t>(registry_->size(), 512));
+  place_.touch_pool();
+}
+
+void Collector::set_enabled(bool enabled) noexcept {
+  try {
+    const std::lock_guard lock(drain_mutex_);
+    drain_.look();
+    drain_.set_discarding(!enabled);
+    if (enabled) {
+      place_.open_gate();
+    } else {
+      place_.close_gate();
+    }
+  } catch (const std::exception& error) {
+    errors_->report("set_enabled", std::string("set_enabled had no effect: ") + error.what());
+  }
+}
+
+bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
+  constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
+  const Steady::time_point deadline = Steady::now() + std::clamp(timeout, std::chrono::nanoseconds{0}, kLongest);
+  place_.stop_blocking();
+  bool is_done = flusher_.stop(deadline);
+  if (!is_shut_down_.exchange(true, std::memory_order_relaxed)) {  // [relaxed: only says who flushes]
+    try {
+      flush_until(deadline);
+    } catch (const std::exception& error) {
+      errors_->report("shutdown", std::string("the last flush failed: ") + error.what());
+      is_done = false;
+    }
+  }
+  return delivery_->stop(deadline) && is_done;
+}
+
+}  // namespace pepper::detail

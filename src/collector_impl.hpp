@@ -1,0 +1,93 @@
+#pragma once
+
+#include <pepper/collector.hpp>
+
+#include "delivery.hpp"
+#include "drain.hpp"
+#include "errors.hpp"
+#include "flusher.hpp"
+#include "place.hpp"
+#include "publisher.hpp"
+#include "registry.hpp"
+#include "series_key.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pepper::detail {
+
+/// What stands behind a MetricsCollector: its place, series, drain, snapshots and threads, wired together. Outlives the MetricsCollector
+/// only where a user's function still holds one of its threads.
+class Collector : public std::enable_shared_from_this<Collector> {
+ public:
+  /// `hash` is a parameter for tests. Throws as MetricsCollector does.
+  explicit Collector(TelemetryConfig config, KeyHash hash = xxh3);
+  ~Collector();
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  struct Bound {
+    Target target;
+    std::atomic<std::uint32_t>* tickets;
+  };
+  [[nodiscard]] Bound bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
+  [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;
+  [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
+  [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
+  [[nodiscard]] CollectorStats stats() const;
+  std::shared_ptr<const Snapshot> flush();
+  void attach_thread();
+  void set_enabled(bool enabled) noexcept;
+  bool shutdown(std::chrono::nanoseconds timeout) noexcept;
+
+  // The flusher's. ------------------------------------------------------------------------------------------------------------------
+
+  struct Load {
+    std::size_t chunks_seen, pool_chunks;
+    bool has_spilled;
+  };
+  /// One look, or a flush where one is due.
+  Load work(bool is_due) noexcept;
+  void flusher_started() noexcept;
+  [[nodiscard]] std::chrono::nanoseconds flush_interval() const noexcept { return config_.flush_interval; }
+
+ private:
+  [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
+  [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
+  std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline);
+  void set_health(CollectorStats& stats) const noexcept;
+  void note_losses(CollectorStats& stats, const Ledger& ledger);
+  void report(const std::vector<Loss>& grown) noexcept;
+  [[nodiscard]] const SeriesEntry* find_or_create_slow(std::string_view name, TagsView tags);
+  void start_flusher() noexcept;
+
+  const TelemetryConfig config_;
+  const std::shared_ptr<Errors> errors_;
+  const Tenancy tenancy_;
+  Place& place_;
+  const std::shared_ptr<Registry> registry_;
+  const std::shared_ptr<Delivery> delivery_;
+  Flusher flusher_;
+
+  std::mutex drain_mutex_;
+  Drain drain_;  // this and the following three: under drain_mutex_
+  Publisher publisher_;
+  std::map<Cause, Loss> losses_;
+  std::vector<Loss> grown_;  ///< since on_error was told
+  std::uint64_t flushes_ = 0, spilled_before_ = 0;
+  std::chrono::nanoseconds last_flush_duration_{};
+
+  mutable std::mutex latest_mutex_;
+  std::shared_ptr<const Snapshot> latest_;
+
+  std::atomic<bool> is_shut_down_{false};
+  std::atomic<std::uint64_t> rejected_{0}, nan_{0}, bind_conflicts_{0};
+  std::atomic<std::int64_t> flusher_cpu_ns_{0};
+};
+
+}  // namespace pepper::detail

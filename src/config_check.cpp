@@ -1,0 +1,55 @@
+#include "config_check.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace pepper::detail {
+
+namespace {
+
+[[noreturn]] void refuse(std::string_view field, const std::string& value, std::string_view rule) {
+  throw std::invalid_argument("TelemetryConfig::" + std::string(field) + " is " + value + "; it must be " + std::string(rule));
+}
+
+template <class Number>
+void check_range(std::string_view field, Number value, Number least, Number most) {
+  if (value >= least && value <= most) return;
+  refuse(field, std::to_string(value), std::to_string(least) + " to " + std::to_string(most));
+}
+
+}  // namespace
+
+void check(const TelemetryConfig& config) {
+  using namespace std::chrono_literals;
+  if (config.name.empty() || config.name.size() > 255) refuse("name", '"' + config.name + '"', "1 to 255 bytes long");
+  check_range<std::size_t>("buffer_size", config.buffer_size, 1, std::size_t{1} << 28);
+  const std::chrono::nanoseconds least = 1ms, most = 24h;
+  if (config.flush_interval < least || config.flush_interval > most) {
+    refuse("flush_interval", std::to_string(config.flush_interval.count()) + " ns", "1 ms to 24 h");
+  }
+  if (config.on_overflow > OverflowPolicy::block)
+    refuse("on_overflow", std::to_string(static_cast<int>(config.on_overflow)), "spill, drop or block");
+  if (config.flush_mode > FlushMode::manual)
+    refuse("flush_mode", std::to_string(static_cast<int>(config.flush_mode)), "background or manual");
+  if (config.on_overflow == OverflowPolicy::block && config.flush_mode == FlushMode::manual) {
+    refuse("on_overflow", "block", "spill or drop with FlushMode::manual, where nobody would end the wait");
+  }
+  check_range<std::size_t>("max_series", config.max_series, 1, 16'000'000);
+  const std::size_t least_memory = (std::size_t{1} << 20) + config.buffer_size * 16;
+  if (config.memory_limit_bytes < least_memory) {
+    refuse("memory_limit_bytes", std::to_string(config.memory_limit_bytes),
+           "at least 1 MiB and 16 bytes for each record of buffer_size, " + std::to_string(least_memory));
+  }
+}
+
+void check(const SeriesOptions& options) {
+  if (options.unit.size() > 255)
+    throw std::invalid_argument("SeriesOptions::unit is longer than 255 bytes: " + std::string(options.unit.substr(0, 255)));
+  if (options.help.size() > 1024)
+    throw std::invalid_argument("SeriesOptions::help is longer than 1024 bytes: " + std::string(options.help.substr(0, 255)));
+  if (!(options.relative_error >= 1e-6 && options.relative_error <= 0.5)) {
+    throw std::invalid_argument("SeriesOptions::relative_error is " + std::to_string(options.relative_error) + "; it must be 1e-6 to 0.5");
+  }
+}
+
+}  // namespace pepper::detail

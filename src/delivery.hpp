@@ -1,0 +1,58 @@
+#pragma once
+
+#include <pepper/snapshot.hpp>
+
+#include "callback.hpp"
+#include "errors.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace pepper::detail {
+
+/// Runs users' callbacks: observers before a snapshot, subscribers after one. On a thread of its own, so that none of them holds up a
+/// flush; inline where the collector has no threads. Thread-safe.
+class Delivery : public std::enable_shared_from_this<Delivery> {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Delivery(std::shared_ptr<Errors> errors, bool has_thread) : errors_(std::move(errors)), may_have_thread_(has_thread) {}
+
+  [[nodiscard]] std::shared_ptr<Callback> add_subscriber(Callback::Function function);
+  [[nodiscard]] std::shared_ptr<Callback> add_observer(Callback::Function function);
+
+  /// Has each observer asked once, and waits for that until the deadline. Does nothing inside a callback.
+  void observe(Clock::time_point deadline);
+  /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. Inside a callback, and inline, nothing is delivered twice.
+  void deliver(std::shared_ptr<const Snapshot> snapshot);
+
+  /// Delivers what is in the mailbox and ends the thread; from now on it works inline. False: not done by then, and the thread was left to
+  /// itself.
+  bool stop(Clock::time_point deadline) noexcept;
+
+ private:
+  using Callbacks = std::vector<std::shared_ptr<Callback>>;
+
+  std::shared_ptr<Callback> add(Callbacks& to, Callback::Function function);
+  void run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept;
+  [[nodiscard]] static Callbacks living(Callbacks& callbacks);
+  void start_thread();
+  void run() noexcept;
+
+  const std::shared_ptr<Errors> errors_;
+  std::mutex mutex_;
+  std::condition_variable to_thread_, from_thread_;
+  Callbacks subscribers_, observers_;
+  std::shared_ptr<const Snapshot> mail_;
+  std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
+  bool may_have_thread_;
+  std::thread thread_;
+  bool has_thread_ = false, is_stopping_ = false;
+};
+
+}  // namespace pepper::detail

@@ -1,0 +1,187 @@
+#include "drain.hpp"
+
+#include "clock.hpp"
+#include "mapping.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace pepper::detail {
+
+Drain::Drain(Place& place) : place_(place), base_(place.series().base()), capacity_(place.series().capacity()) {
+  cells_ = static_cast<Cell*>(map_pages(capacity_ * sizeof(Cell)));
+  changed_ = static_cast<std::uint32_t*>(map_pages(capacity_ * sizeof(std::uint32_t)));
+  if (cells_ == nullptr || changed_ == nullptr) throw std::bad_alloc{};
+  // Threads may be recording for a collector that was here before, in chunks that are theirs: begin where they are.
+  is_discarding_ = true;
+  mark(true);
+  drain_queue();
+  discarded_ = 0;
+  for (ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) discarded_ += block->taken_position();
+  is_discarding_ = false;
+}
+
+Drain::~Drain() {
+  for (Chunk* const chunk : copies_) unmap_pages(chunk, sizeof(Chunk));
+  place_.budget().give_back(copies_.size() * sizeof(Chunk));
+  unmap_pages(cells_, capacity_ * sizeof(Cell));
+  unmap_pages(changed_, capacity_ * sizeof(std::uint32_t));
+}
+
+void Drain::look() {
+  mark(false);
+  drain_queue();
+}
+
+void Drain::make_ready(const ThreadBlock* first) {
+  std::size_t blocks = 0;
+  for (const ThreadBlock* block = first; block != nullptr; block = block->next) ++blocks;
+  open_.clear();
+  later_.clear();
+  open_.reserve(blocks);
+  // Every chunk there is may be on its way here: the pool's, and each thread's own.
+  later_.reserve(place_.pool_chunks() + 2 * blocks);
+  left_.reserve(place_.pool_chunks() + 2 * blocks);
+  copies_.reserve(blocks);
+  while (copies_.size() < blocks) {
+    auto* const copy = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
+    if (copy == nullptr) throw std::bad_alloc{};
+    place_.budget().take(sizeof(Chunk));
+    copies_.push_back(copy);
+  }
+}
+
+void Drain::mark(bool always_exchange) {
+  ThreadBlock* const first = place_.first_block();
+  make_ready(first);
+  for (ThreadBlock* block = first; block != nullptr; block = block->next) {
+    Chunk* const copy = copies_[open_.size()];
+    const ThreadBlock::Claim claim = block->claim(copy->records, always_exchange);
+    if (claim.records != 0 || claim.how != ThreadBlock::Claim::How::no_set) open_.push_back({block, claim, copy});
+  }
+}
+
+std::size_t Drain::pop_sealed(Chunk** chunks, std::size_t count) noexcept {
+  const std::size_t popped = place_.sealed().try_pop_bulk(chunks, count);
+  Chunk** const end = std::remove(chunks, chunks + popped, nullptr);  // see ChunkQueue::make_producer()
+  for (Chunk** chunk = chunks; chunk != end; ++chunk) {
+    (void)(*chunk)->owner.load(std::memory_order_acquire);  // [sealed:acquire] pairs with [sealed:release] in ThreadBlock::seal_into()
+  }
+  std::fill(end, chunks + popped, nullptr);
+  return popped;
+}
+
+void Drain::drain_queue() {
+  constexpr std::size_t kBatch = 64;
+  Chunk* batch[kBatch];
+  std::size_t left = place_.sealed().size();
+  chunks_seen_ = left;
+  while (left != 0) {
+    const std::size_t popped = pop_sealed(batch, std::min(left, kBatch));
+    if (popped == 0) break;
+    left -= popped;
+    for (std::size_t i = 0; i < popped && batch[i] != nullptr; ++i) {
+      const Record* const next = i + 1 < popped && batch[i + 1] != nullptr ? batch[i + 1]->records : nullptr;
+      // [relaxed: acquired with the chunk]
+      ThreadBlock* const owner = batch[i]->owner.load(std::memory_order_relaxed);
+      // [relaxed: acquired with the chunk]
+      if (batch[i]->epoch.load(std::memory_order_relaxed) > owner->claimed_epoch()) {
+        later_.push_back(batch[i]);
+      } else {
+        take_chunk(batch[i], next);
+      }
+    }
+  }
+  for (const Open& open : open_) take_set(open);
+  for (const Open& open : open_) take_records(open.copy->records, open.claim.records, nullptr);
+  for (Chunk* const chunk : later_) take_chunk(chunk, nullptr);
+  recycle_left();
+}
+
+void Drain::take_chunk(Chunk* chunk, const Record* next) noexcept {
+  ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);   // [relaxed: acquired with the chunk]
+  const std::uint64_t epoch = chunk->epoch.load(std::memory_order_relaxed);  // [relaxed: acquired with the chunk]
+  const std::uint32_t taken = owner->taken_of(epoch);
+  take_records(chunk->records + taken, kChunkRecords - taken, next);
+  // While the owner's word still shows this epoch, the next look must not find it again under the cursor.
+  if (epoch >= owner->claimed_epoch()) owner->note_taken(epoch, kChunkRecords);
+  left_.push_back(chunk);
+}
+
+void Drain::recycle_left() {
+  std::erase_if(left_, [this](Chunk* chunk) {
+    const ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);     // [relaxed: acquired with the chunk]
+    if (!owner->has_left(chunk->epoch.load(std::memory_order_relaxed))) return false;  // [relaxed: acquired with the chunk]
+    place_.recycle(chunk);
+    return true;
+  });
+}
+
+bool Drain::touch(std::uint32_t index, Cell& cell) noexcept {
+  if (cell.stamp == 0) cell.clear();
+  cell.stamp = stamp_;
+  changed_[changed_count_++] = index;
+  return true;
+}
+
+void Drain::take_records(const Record* records, std::size_t count, const Record* next) noexcept {
+  if (is_discarding_) {
+    discarded_ += count;
+    return;
+  }
+  const FoldTable table{cells_, base_, capacity_, stamp_, known_seconds_per_tick()};
+  aggregated_ += fold<true>(
+      records, count, table, tally_, [this](std::uint32_t index, Cell& cell) { return touch(index, cell); }, next);
+}
+
+void Drain::take_set(const Open& open) noexcept {
+  if (open.claim.how == ThreadBlock::Claim::How::no_set) return;
+  std::uint64_t folded = 0;
+  const Tally& tally = open.block->visit(open.claim, [&](std::uint32_t index, const Cell& from) {
+    folded += from.count;
+    if (is_discarding_ || index >= capacity_) return;
+    Cell& cell = cells_[index];
+    if (cell.stamp != stamp_) (void)touch(index, cell);
+    cell.merge(from);
+  });
+  if (is_discarding_) {
+    discarded_ += folded;
+    for (std::size_t i = 0; i < kFoundKinds; ++i) {
+      if (static_cast<Found>(i) != Found::clock_step) discarded_ += tally.counts[i];  // clock steps are in their series' count
+    }
+  } else {
+    aggregated_ += folded;
+    spilled_ += folded;
+    tally_ += tally;
+  }
+  open.block->finish(open.claim);
+}
+
+void Drain::forget_changed() noexcept {
+  changed_count_ = 0;
+  if (++stamp_ != 0) return;
+  stamp_ = 1;  // after 2^32 snapshots: old stamps must not look new
+  for (std::uint32_t i = 0; i < capacity_; ++i) {
+    if (cells_[i].stamp != 0) cells_[i].stamp = ~std::uint32_t{0};
+  }
+}
+
+Ledger Drain::ledger() const noexcept {
+  Ledger ledger;
+  ledger.aggregated = aggregated_;
+  ledger.spilled = spilled_;
+  ledger.tally = tally_;
+  ledger.dropped = tally_[Found::negative] + tally_[Found::overflow] + tally_[Found::after_shutdown] + tally_[Found::memory];
+  std::uint64_t refused = 0;
+  for (const Cause cause : {Cause::overflow, Cause::threads, Cause::negative, Cause::after_shutdown, Cause::memory})
+    refused += place_.refused(cause);
+  ledger.dropped += refused;
+  // Read after the folds' counts, so that it is never behind them.
+  std::uint64_t position = 0;
+  for (const ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) position += block->position();
+  ledger.recorded = position - discarded_ - tally_[Found::nan] - tally_[Found::foreign] + refused;
+  ledger.pending = ledger.recorded - ledger.aggregated - ledger.dropped;
+  return ledger;
+}
+
+}  // namespace pepper::detail

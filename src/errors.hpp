@@ -1,0 +1,34 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace pepper::detail {
+
+/// Where trouble on cold paths goes: on_error, else one line on stderr for each cause. Thread-safe; never called under a lock.
+class Errors {
+ public:
+  Errors(std::string name, std::function<void(std::string_view)> on_error) : name_(std::move(name)), on_error_(std::move(on_error)) {}
+
+  /// `cause` tells what was said on stderr already. What on_error throws is counted and goes no further.
+  void report(std::string_view cause, const std::string& message) noexcept;
+  /// Counts an exception that left a user's callback, and reports it.
+  void report_callback(std::string_view which, const char* what) noexcept;
+
+  [[nodiscard]] std::uint64_t callback_errors() const noexcept {
+    return callback_errors_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  }
+
+ private:
+  const std::string name_;
+  const std::function<void(std::string_view)> on_error_;
+  std::mutex mutex_;
+  std::set<std::string, std::less<>> said_;
+  std::atomic<std::uint64_t> callback_errors_{0};
+};
+
+}  // namespace pepper::detail

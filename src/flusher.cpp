@@ -1,0 +1,87 @@
+#include "flusher.hpp"
+
+#include "collector_impl.hpp"
+#include "place.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace pepper::detail {
+
+namespace {
+
+/// Which flusher runs on this thread: it cannot wait for itself.
+constinit thread_local const Flusher* this_flusher = nullptr;
+
+}  // namespace
+
+std::chrono::nanoseconds Pace::next(std::size_t seen, std::size_t pool, bool has_spilled) noexcept {
+  if (has_spilled || seen >= pool) {
+    sleep_ = kSaturated;
+  } else if (seen * 4 < pool) {
+    sleep_ *= 2;
+  } else {
+    sleep_ = sleep_ * static_cast<long>(pool) / static_cast<long>(2 * seen);
+  }
+  return sleep_ = std::clamp(sleep_, kShortest, kLongest);
+}
+
+void Flusher::start(std::shared_ptr<Collector> collector) {
+  const std::lock_guard lock(mutex_);
+  if (is_running_ || is_stopped_) return;
+  thread_ = std::thread([this, collector = std::move(collector)] { run(*collector); });
+  is_running_ = true;
+}
+
+void Flusher::wake() noexcept {
+  const std::lock_guard lock(mutex_);
+  is_woken_ = true;
+  to_thread_.notify_one();
+}
+
+bool Flusher::stop(Clock::time_point deadline) noexcept {
+  std::unique_lock lock(mutex_);
+  is_stopped_ = true;
+  to_thread_.notify_one();
+  if (this_flusher == this) return false;
+  const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !is_running_; });
+  std::thread thread = std::move(thread_);  // the first to stop it has it
+  lock.unlock();
+  if (!thread.joinable()) return has_ended;
+  if (has_ended) {
+    thread.join();
+  } else {
+    thread.detach();  // a user's function holds it; it keeps the collector alive until that returns
+  }
+  return has_ended;
+}
+
+void Flusher::run(Collector& collector) noexcept {
+  is_service_thread = true;
+  this_flusher = this;
+  pthread_setname_np(pthread_self(), "pepper");
+  collector.flusher_started();
+  Pace pace;
+  const std::chrono::nanoseconds interval = collector.flush_interval();
+  Clock::time_point next_publish = Clock::now() + interval;
+  Clock::time_point next_look = Clock::now() + Pace::kShortest;
+  std::unique_lock lock(mutex_);
+  while (!is_stopped_) {
+    to_thread_.wait_until(lock, std::min(next_look, next_publish), [this] { return is_stopped_ || is_woken_; });
+    if (is_stopped_) break;
+    is_woken_ = false;
+    lock.unlock();
+    const bool is_due = Clock::now() >= next_publish;
+    const Collector::Load load = collector.work(is_due);
+    const Clock::time_point now = Clock::now();
+    // Late by more than an interval: go on from now, instead of catching up.
+    if (is_due) next_publish = std::max(next_publish + interval, now);
+    next_look = now + pace.next(load.chunks_seen, load.pool_chunks, load.has_spilled);
+    lock.lock();
+  }
+  is_running_ = false;
+  from_thread_.notify_all();
+}
+
+}  // namespace pepper::detail

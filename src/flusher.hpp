@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace pepper::detail {
+
+class Collector;
+
+/// How long to sleep between two looks. Idle, twice as long each time up to 50 ms, as a wake-up costs more than a look; under load, so that
+/// the next look finds the pool about half full; saturated, seldom: threads fold their own records then, which is cheaper than handing them
+/// over, and each look disturbs them.
+class Pace {
+ public:
+  static constexpr std::chrono::nanoseconds kShortest = std::chrono::milliseconds{1}, kLongest = std::chrono::milliseconds{50},
+                                            kSaturated = std::chrono::milliseconds{10};
+
+  /// `seen` of `pool` chunks were waiting at this look, and threads had to fold themselves since the one before.
+  [[nodiscard]] std::chrono::nanoseconds next(std::size_t seen, std::size_t pool, bool has_spilled) noexcept;
+
+ private:
+  std::chrono::nanoseconds sleep_ = kShortest;
+};
+
+/// The one background thread of a collector: looks, and publishes every flush_interval. Thread-safe.
+class Flusher {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Starts the thread unless it runs or was stopped for good. `collector` lives until the thread has ended. Throws std::system_error.
+  void start(std::shared_ptr<Collector> collector);
+  /// Has it look soon.
+  void wake() noexcept;
+  /// Ends it; never starts again. False: it had not ended by the deadline (a user's function holds it), and was left to itself.
+  bool stop(Clock::time_point deadline) noexcept;
+
+ private:
+  void run(Collector& collector) noexcept;
+
+  std::mutex mutex_;
+  std::condition_variable to_thread_, from_thread_;
+  std::thread thread_;
+  bool is_running_ = false, is_stopped_ = false, is_woken_ = false;
+};
+
+}  // namespace pepper::detail

@@ -1,0 +1,108 @@
+#include "overload_set.hpp"
+
+#include "mapping.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pepper::detail {
+
+bool OverloadSet::reserve(std::uint32_t capacity, Budget& budget) noexcept {
+  const std::size_t cells = round_up_to_pages(capacity * sizeof(Cell));
+  const std::size_t log = round_up_to_pages(kChunkRecords * sizeof(Cell));
+  const std::size_t touched = round_up_to_pages(capacity * sizeof(std::uint32_t));
+  const std::size_t pages = round_up_to_pages(cells / kPageBytes);
+  auto* const at = static_cast<unsigned char*>(map_pages(cells + log + touched + pages));
+  if (at == nullptr) return false;
+  cells_ = reinterpret_cast<Cell*>(at);
+  log_ = reinterpret_cast<Cell*>(at + cells);
+  touched_ = reinterpret_cast<std::uint32_t*>(at + cells + log);
+  page_is_taken_ = at + cells + log + touched;
+  capacity_ = capacity;
+  budget_ = &budget;
+  return true;
+}
+
+bool OverloadSet::take_page(std::uint32_t index) noexcept {
+  std::uint8_t& taken = page_is_taken_[index / kCellsPerPage];
+  if (taken == 0 && budget_->try_take(kPageBytes)) taken = 1;
+  return taken != 0;
+}
+
+void OverloadSet::touch(std::uint32_t series) noexcept {
+  for (std::uint32_t index = 0; index < std::min(series, capacity_); index += kCellsPerPage) {
+    if (!take_page(index)) break;
+    touch_pages(&cells_[index], kPageBytes);
+  }
+  touch_pages(log_, kChunkRecords * sizeof(Cell));
+  touch_pages(touched_, std::min(series, capacity_) * sizeof(std::uint32_t));
+  touch_pages(page_is_taken_, std::min(series, capacity_) / kCellsPerPage + 1);
+}
+
+void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+  tally_before_ = tally_;
+  std::uint32_t logged = 0, touched = touched_by_owner_;
+  std::uint64_t extras = 0;
+  bool needs_checks = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t head = records[i].head.load(std::memory_order_relaxed);  // [relaxed: written by this thread]
+    extras |= head;
+    const std::uint32_t index = table.index_of(head);
+    if (index >= table.capacity) [[unlikely]] {
+      needs_checks = true;
+      continue;
+    }
+    Cell& cell = cells_[index];
+    if (cell.stamp == table.stamp) [[likely]]
+      continue;
+    if (cell.stamp == 0) {
+      if (!take_page(index)) {
+        needs_checks = true;
+        continue;
+      }
+      cell.clear();
+      touched_[touched++] = index;
+    }
+    log_[logged] = cell;
+    log_index_[logged++] = index;
+    cell.stamp = table.stamp;
+  }
+  log_count_ = logged;
+  touched_count_ = touched_by_owner_ = touched;
+  needs_checks_ = needs_checks || extra_of(extras) != kExtraPlain;
+}
+
+void OverloadSet::fold_prepared(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+  FoldTable own = table;
+  own.cells = cells_;
+  Tally found;
+  const auto refuse = [](std::uint32_t, Cell&) { return false; };  // prepare() did not touch it: the budget had no page
+  if (needs_checks_) {
+    fold<true>(records, count, own, found, refuse);
+  } else {
+    fold<false>(records, count, own, found, refuse);
+  }
+  tally_ += found;
+}
+
+void OverloadSet::clear() noexcept {
+  for (std::uint32_t i = 0; i < touched_count_; ++i) cells_[touched_[i]].stamp = 0;
+  touched_count_ = 0;
+  tally_ = {};
+  if (budget_->is_tight()) release();
+}
+
+void OverloadSet::release() noexcept {
+  const std::uint32_t pages = (capacity_ + kCellsPerPage - 1) / kCellsPerPage;
+  std::uint32_t first = pages, last = 0;
+  for (std::uint32_t page = 0; page < pages; ++page) {
+    if (page_is_taken_[page] == 0) continue;
+    first = std::min(first, page);
+    last = page + 1;
+    page_is_taken_[page] = 0;
+    budget_->give_back(kPageBytes);
+  }
+  if (first < last) release_pages(reinterpret_cast<unsigned char*>(cells_) + first * kPageBytes, (last - first) * kPageBytes);
+}
+
+}  // namespace pepper::detail

@@ -1,0 +1,136 @@
+#include "place.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <stdexcept>
+
+namespace pepper::detail {
+
+namespace {
+
+/// Never destroyed, as threads record through static destruction. Place 0 stays null: unbound handles.
+constinit std::atomic<Place*> places[kMaxPlaces]{};
+
+std::mutex& places_mutex() noexcept {
+  static std::mutex& immortal = *new std::mutex;
+  return immortal;
+}
+
+constexpr std::uint32_t kLeastSetCapacity = 1u << 18;
+
+}  // namespace
+
+constinit thread_local bool is_service_thread = false;
+
+Place& place_at(std::uint64_t offset) noexcept {
+  return *places[offset / sizeof(Cursor)].load(std::memory_order_acquire);  // [places:acquire] pairs with [places:release] in Place::take()
+}
+
+Place& Place::take(const TelemetryConfig& config) {
+  // Each known name may get an overflow series of its own, and there is one for all other names.
+  const auto capacity = static_cast<std::uint32_t>(2 * config.max_series + 1);
+  const std::lock_guard lock(places_mutex());
+  for (std::uint32_t index = 1; index < kMaxPlaces; ++index) {
+    Place* place = places[index].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+    if (place == nullptr) {
+      place = new Place(index, std::max(kLeastSetCapacity, std::bit_ceil(capacity)));
+      places[index].store(place, std::memory_order_release);  // [places:release] pairs with [places:acquire] in place_at()
+    }
+    // Overload sets are never moved, and series numbers never used twice.
+    if (place->is_used_ || place->set_capacity_ < capacity || capacity > kNumberMask - place->next_number_) continue;
+    place->fill_pool((config.buffer_size + kChunkRecords - 1) / kChunkRecords);
+    place->is_used_ = true;
+    place->budget_.set_limit(config.memory_limit_bytes);
+    place->policy_.store(config.on_overflow, std::memory_order_relaxed);                              // [relaxed: the gate opens later]
+    place->may_block_.store(config.on_overflow == OverflowPolicy::block, std::memory_order_relaxed);  // [relaxed: the gate opens later]
+    place->series_.set(place->next_number_, capacity);
+    place->tickets_used_ = 0;
+    for (auto& refused : place->refused_) refused.store(0, std::memory_order_relaxed);  // [relaxed: the gate opens later]
+    place->generation_.fetch_add(1, std::memory_order_relaxed);                         // [relaxed: compared only; the gate opens later]
+    return *place;
+  }
+  throw std::length_error("MetricsCollector: 1023 collectors are alive, which is the limit");
+}
+
+void Place::fill_pool(std::size_t chunks) {
+  recycler_ = free_.make_producer(chunks);
+  if (idle_.size() < chunks) {
+    const std::size_t more = chunks - idle_.size();
+    idle_.reserve(chunks);
+    auto* const arena = static_cast<Chunk*>(map_pages(more * sizeof(Chunk)));
+    if (arena == nullptr) throw std::bad_alloc{};
+    arenas_.emplace_back(arena, more * sizeof(Chunk));
+    for (std::size_t i = 0; i < more; ++i) idle_.push_back(&arena[i]);
+  }
+  for (std::size_t i = 0; i < chunks; ++i) {
+    recycle(idle_.back());
+    idle_.pop_back();
+  }
+  pool_chunks_ = chunks;
+  budget_.take(chunks * sizeof(Chunk));
+}
+
+void Place::leave() noexcept {
+  const std::lock_guard lock(places_mutex());
+  for (Chunk* chunk = nullptr; free_.try_pop_from(recycler_, chunk);) {
+    if (chunk == nullptr) continue;
+    release_pages(chunk, sizeof(Chunk));
+    idle_.push_back(chunk);
+  }
+  for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
+  {
+    const std::lock_guard waiters(space_mutex_);
+    on_pressure = nullptr;
+  }
+  budget_.give_back(pool_chunks_ * sizeof(Chunk) + tickets_used_ * kTicketBytes);
+  is_used_ = false;
+}
+
+void Place::recycle(Chunk* chunk) {
+  chunk->owner.store(nullptr, std::memory_order_release);  // [free:release] pairs with [free:acquire] in try_take_free()
+  free_.push(recycler_, chunk);
+  if (may_block_.load(std::memory_order_relaxed)) space_.notify_all();  // [relaxed: waiters look again by themselves]
+}
+
+void Place::refuse(Cause cause, std::uint64_t count) noexcept {
+  refused_[static_cast<std::size_t>(cause)].fetch_add(count, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+}
+
+std::uint64_t Place::refused(Cause cause) const noexcept {
+  return refused_[static_cast<std::size_t>(cause)].load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+}
+
+void Place::open_gate() noexcept {
+  gate_.exchange(1, std::memory_order_acq_rel);  // [gate:release] pairs with [gate:acquire] in is_open(); [parked:acquire] with
+                                                 // [parked:release] in park()
+  unpark_threads(index_);
+}
+
+void Place::close_gate() noexcept {
+  gate_.exchange(0, std::memory_order_release);  // [gate:release] pairs with [gate:acquire] in is_open()
+}
+
+void Place::stop_blocking() noexcept {
+  may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
+  space_.notify_all();
+}
+
+void Place::touch_pool() noexcept {
+  const std::lock_guard lock(places_mutex());
+  for (const auto& [at, bytes] : arenas_) touch_pages(at, bytes);
+}
+
+std::atomic<std::uint32_t>* Place::new_tickets() {
+  constexpr std::size_t kPerPage = kPageBytes / kTicketBytes;
+  if (tickets_used_ == ticket_pages_.size() * kPerPage) {
+    ticket_pages_.reserve(ticket_pages_.size() + 1);
+    void* const page = map_pages(kPageBytes);
+    if (page == nullptr) throw std::bad_alloc{};
+    ticket_pages_.push_back(static_cast<unsigned char*>(page));
+  }
+  const std::size_t i = tickets_used_++;
+  return reinterpret_cast<std::atomic<std::uint32_t>*>(ticket_pages_[i / kPerPage] + i % kPerPage * kTicketBytes);
+}
+
+}  // namespace pepper::detail

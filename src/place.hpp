@@ -1,0 +1,136 @@
+#pragma once
+
+#include <pepper/config.hpp>
+#include <pepper/detail/thread_slots.hpp>
+#include <pepper/stats.hpp>
+
+#include "budget.hpp"
+#include "chunk.hpp"
+#include "chunk_queue.hpp"
+#include "fold.hpp"
+#include "thread_block.hpp"
+#include "threads.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace pepper::detail {
+
+/// Where a collector lives: all that recording threads reach of it. Immortal, as a thread may be anywhere in record() when the collector
+/// dies; used by one collector after another, whose series numbers go on counting, so that a handle of an earlier one is recognised.
+class Place {
+ public:
+  /// Takes a place that nobody uses. Throws std::length_error if there is none, std::bad_alloc.
+  [[nodiscard]] static Place& take(const TelemetryConfig& config);
+  /// Leaves it to the next. Every chunk that no thread holds goes back to the system.
+  void leave() noexcept;
+
+  Place(std::uint32_t index, std::uint32_t set_capacity) : index_(index), set_capacity_(set_capacity) {}
+
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  [[nodiscard]] std::uint64_t offset() const noexcept { return index_ * sizeof(Cursor); }
+  [[nodiscard]] Budget& budget() noexcept { return budget_; }
+  [[nodiscard]] const SeriesRange& series() const noexcept { return series_; }
+  [[nodiscard]] std::uint64_t generation() const noexcept {
+    return generation_.load(std::memory_order_relaxed);
+  }  // [relaxed: compared only]
+
+  // Recording threads. --------------------------------------------------------------------------------------------------------------
+
+  /// Appends values that share a head. Wait-free except under OverflowPolicy::block; allocates for a thread's first record alone.
+  void append(ThreadRecord& thread, std::uint64_t head, const double* values, std::size_t count) noexcept;
+  /// The thread's block, made if there is none. Null: no memory.
+  [[nodiscard]] ThreadBlock* attach(ThreadRecord& thread) noexcept;
+  /// Counts records that found no chunk at all.
+  void refuse(Cause cause, std::uint64_t count) noexcept;
+
+  // Drainer. ------------------------------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] ThreadBlock* first_block() const noexcept {
+    return blocks_.load(std::memory_order_acquire);  // [blocks:acquire] pairs with [blocks:release] in Place::attach()
+  }
+  [[nodiscard]] ChunkQueue& sealed() noexcept { return sealed_; }
+  [[nodiscard]] std::uint64_t refused(Cause cause) const noexcept;
+  /// Makes an emptied chunk free. Throws std::bad_alloc.
+  void recycle(Chunk* chunk);
+  [[nodiscard]] std::size_t free_chunks() const noexcept { return free_.size(); }
+  [[nodiscard]] std::size_t pool_chunks() const noexcept { return pool_chunks_; }
+
+  // The collector. ------------------------------------------------------------------------------------------------------------------
+
+  /// Lets records in, or makes every thread's next slow path park it.
+  void open_gate() noexcept;
+  void close_gate() noexcept;
+  /// From now on nobody waits: OverflowPolicy::block drops, Cause::after_shutdown.
+  void stop_blocking() noexcept;
+  /// What a thread that has to wait calls, under a mutex, to have the flusher look. Set before the gate opens.
+  std::function<void()> on_pressure;
+  void touch_pool() noexcept;
+  /// A word for a gauge's tickets; 64 bytes apart, never freed, used again by the next collector. Throws std::bad_alloc. Under the
+  /// registry's mutex.
+  [[nodiscard]] std::atomic<std::uint32_t>* new_tickets();
+  static constexpr std::size_t kTicketBytes = kCacheLine;
+  /// So many series numbers of the range are used and gone for good. Before leave().
+  void use_numbers(std::uint32_t count) noexcept { next_number_ += count; }
+
+ private:
+  [[nodiscard]] bool make_room(ThreadRecord& thread) noexcept;
+  [[nodiscard]] bool is_open() const noexcept {
+    return gate_.load(std::memory_order_acquire) != 0;  // [gate:acquire] pairs with [gate:release] in open_gate()
+  }
+  [[nodiscard]] bool park(Cursor& cursor) noexcept;
+  [[nodiscard]] Chunk* try_take_free(ThreadBlock& block) noexcept;
+  [[nodiscard]] Chunk* wait_for_free(ThreadBlock& block) noexcept;
+  void overload(ThreadBlock& block) noexcept;
+  void fill_pool(std::size_t chunks);
+
+  const std::uint32_t index_;
+  const std::uint32_t set_capacity_;  ///< series that the overload sets of its threads have room for
+  Budget budget_;
+  SeriesRange series_;
+  std::atomic<std::uint32_t> gate_{0};
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<OverflowPolicy> policy_{OverflowPolicy::spill};
+  std::atomic<bool> may_block_{false};
+  std::atomic<ThreadBlock*> blocks_{nullptr};
+  std::atomic<std::uint64_t> refused_[5]{};  ///< by Cause
+  ChunkQueue sealed_, free_;
+  ChunkQueue::Producer recycler_;
+
+  std::mutex space_mutex_;  ///< threads that wait under OverflowPolicy::block, and nobody else
+  std::condition_variable space_;
+
+  // Under the mutex of take() and leave().
+  bool is_used_ = false;
+  std::uint32_t next_number_ = 0;
+  std::size_t pool_chunks_ = 0;
+  std::vector<Chunk*> idle_;  ///< chunks of the pool while no collector is here
+  std::vector<std::pair<void*, std::size_t>> arenas_;
+  std::size_t tickets_used_ = 0;
+  std::vector<unsigned char*> ticket_pages_;
+};
+
+/// A place for as long as one collector lives there.
+class Tenancy {
+ public:
+  explicit Tenancy(const TelemetryConfig& config) : place_(Place::take(config)) {}
+  ~Tenancy() { place_.leave(); }
+  Tenancy(const Tenancy&) = delete;
+  Tenancy& operator=(const Tenancy&) = delete;
+  [[nodiscard]] Place& place() const noexcept { return place_; }
+
+ private:
+  Place& place_;
+};
+
+/// The place at an index that is or was in use.
+[[nodiscard]] Place& place_at(std::uint64_t offset) noexcept;
+
+/// True on a collector's own threads, which must never wait for themselves.
+extern constinit thread_local bool is_service_thread;
+
+}  // namespace pepper::detail

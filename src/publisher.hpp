@@ -1,0 +1,32 @@
+#pragma once
+
+#include <pepper/snapshot.hpp>
+
+#include "drain.hpp"
+#include "registry.hpp"
+#include "snapshot_data.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace pepper::detail {
+
+/// Makes snapshots out of what a drain has aggregated. Costs as the series that changed: pages without any are shared with the snapshot
+/// before. Under the collector's drain mutex.
+class Publisher {
+ public:
+  explicit Publisher(std::shared_ptr<const Registry> registry);
+
+  /// Throws std::bad_alloc, and then publishes it all with the next call.
+  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, Budget& budget, CollectorStats stats);
+
+ private:
+  ValuesPage& writable_page(std::uint32_t page);
+
+  std::shared_ptr<const Registry> registry_;
+  std::shared_ptr<const SeriesOrder> order_;
+  std::vector<PageRef> pages_;
+  std::uint64_t next_sequence_ = 0;
+};
+
+}  // namespace pepper::detail

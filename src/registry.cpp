@@ -1,0 +1,185 @@
+#include "registry.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace pepper::detail {
+
+/// Open addressing, at most half full. A slot is the hash's upper half and the index + 1; 0: empty. Filled slots never change.
+struct Registry::Table {
+  explicit Table(std::size_t size) : slots(new std::atomic<std::uint64_t>[size]()), mask(size - 1) {}
+  std::unique_ptr<std::atomic<std::uint64_t>[]> slots;
+  std::size_t mask;
+};
+
+namespace {
+
+constexpr std::size_t kFirstTable = 256;
+constexpr std::size_t kArenaBlock = 16 * 1024;
+constexpr std::string_view kOverflow = "pepper.overflow";
+
+bool is_equal(std::span<const Tag> a, std::span<const Tag> b) noexcept { return std::ranges::equal(a, b); }
+
+}  // namespace
+
+Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
+    : place_(place), hash_(hash), base_(place.series().base()), max_series_(static_cast<std::uint32_t>(config.max_series)) {
+  block_count_ = place.series().capacity() / kBlockEntries + 1;
+  blocks_.reset(new std::atomic<SeriesEntry*>[block_count_]());
+  tables_.push_back(std::make_unique<Table>(kFirstTable));
+  table_.store(tables_.back().get(), std::memory_order_relaxed);  // [relaxed: no other thread yet]
+}
+
+Registry::~Registry() {
+  for (std::size_t i = 0; i < block_count_; ++i)
+    delete[] blocks_[i].load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
+  place_.budget().give_back(bytes_);
+}
+
+std::uint32_t Registry::find_in(const Table& table, const SeriesKey& key, std::uint64_t hash) const noexcept {
+  for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
+    const std::uint64_t slot = table.slots[i].load(std::memory_order_acquire);  // [slot:acquire] pairs with [slot:release] in insert()
+    if (slot == 0) return kNone;
+    if (slot >> 32 != hash >> 32) continue;
+    const auto index = static_cast<std::uint32_t>(slot) - 1;
+    const SeriesEntry& found = entry(index);
+    if (found.name() == key.name() && is_equal(found.tags(), key.tags())) return index;
+  }
+}
+
+std::uint32_t Registry::find(const SeriesKey& key) const noexcept {
+  // [table:acquire] pairs with [table:release] in add()
+  return find_in(*table_.load(std::memory_order_acquire), key, key.hash(hash_));
+}
+
+void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept {
+  std::size_t i = hash & table.mask;
+  while (table.slots[i].load(std::memory_order_relaxed) != 0) i = (i + 1) & table.mask;  // [relaxed: written under the mutex]
+  table.slots[i].store((hash >> 32) << 32 | (index + 1),
+                       std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in find_in()
+}
+
+char* Registry::store(std::size_t bytes, std::size_t alignment) {
+  const auto padding = [&] { return (alignment - arena_used_ % alignment) % alignment; };
+  if (arena_.empty() || arena_size_ - arena_used_ < padding() + bytes) {
+    arena_size_ = std::max(kArenaBlock, bytes);
+    arena_.push_back(std::make_unique<char[]>(arena_size_));
+    arena_used_ = 0;
+    place_.budget().take(arena_size_);
+    bytes_ += arena_size_;
+  }
+  arena_used_ += padding();
+  char* const at = arena_.back().get() + arena_used_;
+  arena_used_ += bytes;
+  return at;
+}
+
+SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_forced) {
+  if (is_forced) {
+    place_.budget().take(kSeriesBytes);
+  } else if (!place_.budget().try_take(kSeriesBytes)) {
+    return nullptr;
+  }
+  bytes_ += kSeriesBytes;
+
+  const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+  if (index % kBlockEntries == 0) {
+    // [series:release] pairs with [series:acquire] in entry()
+    blocks_[index / kBlockEntries].store(new SeriesEntry[kBlockEntries], std::memory_order_release);
+  }
+  if (2 * (std::size_t{index} + 1) > tables_.back()->mask + 1) {
+    auto larger = std::make_unique<Table>((tables_.back()->mask + 1) * 2);
+    for (std::size_t i = 0; i <= tables_.back()->mask; ++i) {
+      const std::uint64_t slot = tables_.back()->slots[i].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+      if (slot == 0) continue;
+      const auto moved = static_cast<std::uint32_t>(slot) - 1;
+      insert(*larger, SeriesKey(entry(moved).name(), entry(moved).tags()).hash(hash_), moved);
+    }
+    tables_.push_back(std::move(larger));
+    table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in find()
+  }
+
+  SeriesEntry& made =
+      blocks_[index / kBlockEntries].load(std::memory_order_relaxed)[index % kBlockEntries];  // [relaxed: written under the mutex]
+  std::size_t bytes = key.name().size();
+  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
+  auto* const tags = reinterpret_cast<Tag*>(store(key.tags().size() * sizeof(Tag), alignof(Tag)));
+  char* at = store(bytes, 1);
+  const auto keep = [&at](std::string_view text) {
+    const std::string_view kept{static_cast<char*>(std::memcpy(at, text.data(), text.size())), text.size()};
+    at += text.size();
+    return kept;
+  };
+  const std::string_view name = keep(key.name());
+  std::size_t i = 0;
+  for (const Tag& tag : key.tags()) {
+    const std::string_view kept = keep(tag.key);
+    new (&tags[i++]) Tag{kept, keep(tag.value)};
+  }
+  made.name_bytes = name.data();
+  made.name_size = static_cast<std::uint16_t>(name.size());
+  made.tag_list = tags;
+  made.tag_count = static_cast<std::uint8_t>(key.tags().size());
+  made.number = base_ + index;
+  names_.insert(name);
+  insert(*tables_.back(), hash, index);
+  size_.store(index + 1, std::memory_order_release);  // [series:release] pairs with [series:acquire] in size()
+  return &made;
+}
+
+SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key) {
+  const Tag tag{kOverflow, "true"};
+  const bool is_known_name = names_.contains(key.name());
+  for (const bool is_own : {is_known_name, false}) {
+    const SeriesKey overflow = is_own ? SeriesKey(key.name(), std::span(&tag, 1)) : SeriesKey(kOverflow, TagsView{});
+    const std::uint64_t hash = overflow.hash(hash_);
+    const std::uint32_t index = find_in(*tables_.back(), overflow, hash);
+    if (index != kNone) return const_cast<SeriesEntry*>(&entry(index));
+    if (SeriesEntry* const made = add(overflow, hash, !is_own)) return made;
+  }
+  return nullptr;  // not reached: the last of them is made whatever the budget says
+}
+
+void Registry::give_tickets(SeriesEntry& entry) {
+  if (entry.tickets.load(std::memory_order_relaxed) != nullptr) return;  // [relaxed: written under the mutex]
+  std::atomic<std::uint32_t>* const tickets = place_.new_tickets();
+  place_.budget().take(Place::kTicketBytes);
+  entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
+}
+
+void Registry::set_text(SeriesEntry& entry, std::string_view unit, std::string_view help) {
+  if (unit.empty() && help.empty()) return;
+  texts_.push_back(std::make_unique<SeriesText>(SeriesText{std::string(unit), std::string(help)}));
+  place_.budget().take(sizeof(SeriesText) + unit.size() + help.size());
+  bytes_ += sizeof(SeriesText) + unit.size() + help.size();
+  entry.text.store(texts_.back().get(), std::memory_order_release);  // [text:release] pairs with [text:acquire] in Snapshot::in_order()
+}
+
+Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
+  const std::uint64_t hash = key.hash(hash_);
+  const std::lock_guard lock(mutex_);
+  const std::uint32_t index = find_in(*tables_.back(), key, hash);
+  SeriesEntry* entry = index == kNone ? nullptr : const_cast<SeriesEntry*>(&this->entry(index));
+  bool is_new = false;
+  if (entry == nullptr && ordinary_ < max_series_) {
+    entry = add(key, hash, false);
+    is_new = entry != nullptr;
+    ordinary_ += is_new;
+  }
+  if (entry == nullptr) entry = find_or_add_overflow(key);
+  if (kind == Kind::gauge) give_tickets(*entry);  // for the handle, even where the series is another kind
+  if (is_new || (is_bind && !entry->is_bound)) {
+    entry->kind.store(kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
+    set_text(*entry, unit, help);
+    entry->is_bound = is_bind;
+    return {entry, false};
+  }
+  const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+  const bool is_conflict =
+      is_bind && (entry->kind.load(std::memory_order_relaxed) != kind ||  // [relaxed: written under the mutex]
+                  (!unit.empty() && (text == nullptr || text->unit != unit)) || (!help.empty() && (text == nullptr || text->help != help)));
+  return {entry, is_conflict};
+}
+
+}  // namespace pepper::detail

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <pepper/config.hpp>
+
+#include "budget.hpp"
+#include "fold.hpp"
+#include "place.hpp"
+#include "series_key.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+namespace pepper::detail {
+
+/// Unit and help, for the series that have any.
+struct SeriesText {
+  std::string unit, help;
+};
+
+/// One series, for as long as its registry lives. All but `kind`, `text` and `tickets` is set before the entry can be found.
+struct SeriesEntry {
+  std::string_view name() const noexcept { return {name_bytes, name_size}; }
+  std::span<const Tag> tags() const noexcept { return {tag_list, tag_count}; }
+  [[nodiscard]] std::uint32_t id() const noexcept {
+    return static_cast<std::uint32_t>(kind.load(std::memory_order_relaxed)) << kNumberBits |
+           number;  // [relaxed: either kind was right a moment ago]
+  }
+
+  const char* name_bytes = nullptr;
+  const Tag* tag_list = nullptr;
+  std::atomic<const SeriesText*> text{nullptr};
+  std::atomic<std::atomic<std::uint32_t>*> tickets{nullptr};  ///< set before kind becomes gauge
+  std::uint32_t number = 0;                                   ///< what its records carry
+  std::uint16_t name_size = 0;
+  std::uint8_t tag_count = 0;
+  bool is_bound = false;  ///< not only created by record(name, ...); under the registry's mutex
+  std::atomic<Kind> kind{Kind::summary};
+};
+
+/// All series of a collector: interned once, found without a lock, never removed. Outlives the collector while snapshots are kept.
+/// Thread-safe.
+class Registry {
+ public:
+  Registry(Place& place, const TelemetryConfig& config, KeyHash hash);
+  ~Registry();
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  /// The index of a series, or kNone. Lock-free, no allocation.
+  [[nodiscard]] std::uint32_t find(const SeriesKey& key) const noexcept;
+  [[nodiscard]] const SeriesEntry& entry(std::uint32_t index) const noexcept {
+    return blocks_[index / kBlockEntries].load(
+        std::memory_order_acquire)[index % kBlockEntries];  // [series:acquire] with [series:release] in add()
+  }
+  /// Series there are; each index below it is an entry.
+  [[nodiscard]] std::uint32_t size() const noexcept {
+    return size_.load(std::memory_order_acquire);  // [series:acquire] pairs with [series:release] in Registry::add()
+  }
+
+  struct Interned {
+    SeriesEntry* entry;
+    bool is_conflict;  ///< exists with another kind, unit or help; those stay
+  };
+  /// The series of a key, made if there is none and the limits allow, else the overflow series it belongs to. `is_bind`: not by
+  /// record(name, ...). Throws std::bad_alloc.
+  [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
+
+  /// Bytes a series takes beside its key, distribution not counted: entry, lookup slots, cell, dirty list, and its share of two snapshots.
+  static constexpr std::size_t kSeriesBytes = sizeof(SeriesEntry) + 16 + sizeof(Cell) + 4 + 2 * 40;
+
+ private:
+  static constexpr std::uint32_t kBlockEntries = 256;
+  struct Table;
+
+  [[nodiscard]] std::uint32_t find_in(const Table& table, const SeriesKey& key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] SeriesEntry* add(const SeriesKey& key, std::uint64_t hash, bool is_forced);
+  [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key);
+  void give_tickets(SeriesEntry& entry);
+  void set_text(SeriesEntry& entry, std::string_view unit, std::string_view help);
+  [[nodiscard]] char* store(std::size_t bytes, std::size_t alignment);
+  void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
+
+  Place& place_;
+  const KeyHash hash_;
+  const std::uint32_t base_;
+  const std::uint32_t max_series_;
+  std::mutex mutex_;
+  std::unique_ptr<std::atomic<SeriesEntry*>[]> blocks_;
+  std::size_t block_count_;
+  std::atomic<std::uint32_t> size_{0};
+  std::atomic<Table*> table_;
+  std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
+  std::vector<std::unique_ptr<char[]>> arena_;
+  std::size_t arena_size_ = 0, arena_used_ = 0;  ///< of its last block
+  std::vector<std::unique_ptr<SeriesText>> texts_;
+  std::unordered_set<std::string_view> names_;
+  std::uint32_t ordinary_ = 0;  ///< series that max_series limits
+  std::size_t bytes_ = 0;       ///< taken from the budget
+};
+
+}  // namespace pepper::detail

@@ -1,0 +1,75 @@
+#include "series_key.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace pepper::detail {
+
+namespace {
+
+bool has_control_byte(std::string_view text) noexcept {
+  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// The longest key there is: lengths as two bytes each.
+constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKeyBytes + 2 + kMaxValueBytes);
+
+char* append(char* at, std::string_view text) noexcept {
+  const auto size = static_cast<std::uint16_t>(text.size());
+  std::memcpy(at, &size, sizeof size);
+  std::memcpy(at + sizeof size, text.data(), text.size());
+  return at + sizeof size + text.size();
+}
+
+}  // namespace
+
+std::uint64_t xxh3(const void* bytes, std::size_t size) noexcept { return XXH3_64bits(bytes, size); }
+
+SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name) {
+  if (tags.size() > kMaxTags) {
+    refusal_ = {"has more than 32 tags", name};
+    return;
+  }
+  // Insertion sort: few tags, mostly sorted already, and of equal keys the last given replaces the first.
+  for (const Tag& tag : tags) {
+    std::size_t i = tag_count_;
+    while (i > 0 && tag.key < tags_[i - 1].key) --i;
+    if (i > 0 && tags_[i - 1].key == tag.key) {
+      tags_[i - 1].value = tag.value;
+      continue;
+    }
+    std::copy_backward(tags_ + i, tags_ + tag_count_, tags_ + tag_count_ + 1);
+    tags_[i] = tag;
+    ++tag_count_;
+  }
+  check();
+}
+
+void SeriesKey::check() noexcept {
+  if (name_.empty()) refusal_ = {"name is empty", name_};
+  if (name_.size() > kMaxNameBytes) refusal_ = {"name is longer than 255 bytes", name_};
+  if (has_control_byte(name_)) refusal_ = {"name has a control byte", name_};
+  for (const Tag& tag : tags()) {
+    if (tag.key.empty()) refusal_ = {"a tag's key is empty", name_};
+    if (tag.key.size() > kMaxKeyBytes) refusal_ = {"a tag's key is longer than 255 bytes", tag.key};
+    if (has_control_byte(tag.key)) refusal_ = {"a tag's key has a control byte", tag.key};
+    if (tag.value.size() > kMaxValueBytes) refusal_ = {"a tag's value is longer than 1024 bytes", tag.value};
+  }
+}
+
+std::uint64_t SeriesKey::hash(KeyHash hash) const noexcept {
+  std::array<char, kMaxFlatBytes> bytes;  // 41 KB of stack at most, of which an ordinary key touches one line or two
+  char* end = append(bytes.data(), name_);
+  for (const Tag& tag : tags()) end = append(append(end, tag.key), tag.value);
+  return hash(bytes.data(), static_cast<std::size_t>(end - bytes.data()));
+}
+
+bool tags_less(std::span<const Tag> a, std::span<const Tag> b) noexcept {
+  return std::ranges::lexicographical_compare(
+      a, b, [](const Tag& x, const Tag& y) { return x.key != y.key ? x.key < y.key : x.value < y.value; });
+}
+
+}  // namespace pepper::detail

@@ -1,0 +1,87 @@
+#include <pepper/snapshot.hpp>
+
+#include "series_key.hpp"
+#include "snapshot_data.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace pepper {
+
+namespace {
+
+SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexcept {
+  const detail::SeriesEntry& entry = data.registry->entry(index);
+  const detail::SeriesValues& values = data.pages[index / detail::ValuesPage::kSeries]->values[index % detail::ValuesPage::kSeries];
+  SeriesSnapshot series;
+  series.name = entry.name();
+  series.tags = entry.tags();
+  series.kind = entry.kind.load(std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
+  // [text:acquire] pairs with [text:release] in Registry::set_text()
+  if (const detail::SeriesText* const text = entry.text.load(std::memory_order_acquire)) {
+    series.unit = text->unit;
+    series.help = text->help;
+  }
+  series.count = values.count;
+  series.sum = values.sum;
+  series.min = values.min;
+  series.max = values.max;
+  series.last = values.last;
+  return series;
+}
+
+/// A series together with what keeps its views alive.
+struct Found {
+  SeriesSnapshot series;
+  std::shared_ptr<const Snapshot> snapshot;
+};
+
+}  // namespace
+
+double SeriesSnapshot::mean() const noexcept {
+  return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
+}
+
+double SeriesSnapshot::quantile(double) const noexcept { return std::numeric_limits<double>::quiet_NaN(); }
+
+const std::vector<std::uint32_t>& detail::SeriesOrder::indices() const {
+  std::call_once(once_, [this] {
+    indices_.resize(size_);
+    std::iota(indices_.begin(), indices_.end(), 0u);
+    std::ranges::sort(indices_, [this](std::uint32_t a, std::uint32_t b) {
+      const SeriesEntry &x = registry_->entry(a), &y = registry_->entry(b);
+      const int names = x.name().compare(y.name());
+      return names != 0 ? names < 0 : tags_less(x.tags(), y.tags());
+    });
+  });
+  return indices_;
+}
+
+Snapshot::Snapshot(const detail::SnapshotAccess&, std::unique_ptr<detail::SnapshotData> data) noexcept : data_(std::move(data)) {}
+Snapshot::~Snapshot() = default;
+
+std::uint64_t Snapshot::sequence() const noexcept { return data_->sequence; }
+std::chrono::system_clock::time_point Snapshot::taken_at() const noexcept { return data_->taken_at; }
+std::size_t Snapshot::size() const noexcept { return data_->order->size(); }
+const CollectorStats& Snapshot::stats() const noexcept { return data_->stats; }
+
+Snapshot::Iterator Snapshot::begin() const {
+  (void)data_->order->indices();
+  return {this, 0};
+}
+Snapshot::Iterator Snapshot::end() const { return {this, static_cast<std::ptrdiff_t>(size())}; }
+
+SeriesSnapshot Snapshot::in_order(std::size_t position) const noexcept { return read(*data_, data_->order->indices()[position]); }
+
+std::shared_ptr<const SeriesSnapshot> Snapshot::find(std::string_view name, TagsView tags) const {
+  const detail::SeriesKey key(name, tags);
+  if (key.refusal().reason != nullptr) return nullptr;
+  const std::uint32_t index = data_->registry->find(key);
+  if (index >= size()) return nullptr;  // there is none, or it is younger than this snapshot
+  auto found = std::make_shared<const Found>(Found{read(*data_, index), shared_from_this()});
+  const SeriesSnapshot* const series = &found->series;
+  return {std::move(found), series};
+}
+
+}  // namespace pepper

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <pepper/snapshot.hpp>
+#include <pepper/stats.hpp>
+
+#include "registry.hpp"
+#include "values_page.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pepper::detail {
+
+/// The (name, tags) order of a registry's first `size` series. Made when first asked for, shared by all snapshots with the same series.
+/// Thread-safe.
+class SeriesOrder {
+ public:
+  SeriesOrder(std::shared_ptr<const Registry> registry, std::uint32_t size) : registry_(std::move(registry)), size_(size) {}
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] const std::vector<std::uint32_t>& indices() const;
+
+ private:
+  std::shared_ptr<const Registry> registry_;
+  std::uint32_t size_;
+  mutable std::once_flag once_;
+  mutable std::vector<std::uint32_t> indices_;
+};
+
+struct SnapshotData {
+  std::uint64_t sequence = 0;
+  std::chrono::system_clock::time_point taken_at{};
+  CollectorStats stats;
+  std::shared_ptr<const Registry> registry;
+  std::shared_ptr<const SeriesOrder> order;
+  std::vector<PageRef> pages;
+};
+
+/// Who holds one may make snapshots.
+struct SnapshotAccess {};
+
+}  // namespace pepper::detail

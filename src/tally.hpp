@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pepper::detail {
+
+/// What a fold finds that is in no series' count.
+enum class Found : std::uint8_t {
+  nan,             ///< refused
+  foreign,         ///< bound to a collector that was here before: nobody's
+  clock_step,      ///< a scoped timer that ran backwards: counted in its series as 0 seconds, and here
+  negative,        ///< dropped, Cause::negative
+  overflow,        ///< dropped, Cause::overflow
+  after_shutdown,  ///< dropped, Cause::after_shutdown
+  memory,          ///< dropped, Cause::memory
+};
+inline constexpr std::size_t kFoundKinds = 7;
+
+struct Tally {
+  std::uint64_t counts[kFoundKinds] = {};
+
+  [[nodiscard]] std::uint64_t& operator[](Found what) noexcept { return counts[static_cast<std::size_t>(what)]; }
+  [[nodiscard]] std::uint64_t operator[](Found what) const noexcept { return counts[static_cast<std::size_t>(what)]; }
+  Tally& operator+=(const Tally& other) noexcept {
+    for (std::size_t i = 0; i < kFoundKinds; ++i) counts[i] += other.counts[i];
+    return *this;
+  }
+};
+
+}  // namespace pepper::detail

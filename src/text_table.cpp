@@ -1,0 +1,77 @@
+#include <pepper/snapshot.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+#include <vector>
+
+namespace pepper {
+
+namespace {
+
+enum Column : std::size_t { series, kind, count, sum, min, mean, max, last, unit, kColumns };
+using Row = std::array<std::string, kColumns>;
+
+bool is_text(std::size_t column) noexcept { return column == series || column == kind || column == unit; }
+
+/// Six significant digits, the same under every locale.
+std::string to_text(double value) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 6).ptr;
+  return value != value ? "-" : std::string(digits, end);
+}
+
+void append_printable(std::string& text, std::string_view raw) {
+  for (const char c : raw) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+}
+
+std::string label(const SeriesSnapshot& of) {
+  std::string text;
+  append_printable(text, of.name);
+  if (of.tags.empty()) return text;
+  char separator = '{';
+  for (const Tag& tag : of.tags) {
+    text += separator;
+    append_printable(text, tag.key);
+    text += '=';
+    append_printable(text, tag.value);
+    separator = ',';
+  }
+  return text += '}';
+}
+
+/// Characters, not bytes: continuation bytes of UTF-8 take no room.
+std::size_t width(std::string_view text) noexcept {
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string Snapshot::to_text() const {
+  std::vector<Row> rows{{"series", "kind", "count", "sum", "min", "mean", "max", "last", "unit"}};
+  rows.reserve(size() + 1);
+  for (const SeriesSnapshot& of : *this) {
+    std::string printable_unit;
+    append_printable(printable_unit, of.unit);
+    rows.push_back({label(of), std::string(to_string(of.kind)), std::to_string(of.count), pepper::to_text(of.sum), pepper::to_text(of.min),
+                    pepper::to_text(of.mean()), pepper::to_text(of.max), pepper::to_text(of.last), std::move(printable_unit)});
+  }
+  std::array<std::size_t, kColumns> widths{};
+  for (const Row& row : rows) {
+    for (std::size_t column = 0; column < kColumns; ++column) widths[column] = std::max(widths[column], width(row[column]));
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    for (std::size_t column = 0; column < kColumns; ++column) {
+      const std::string padding(widths[column] - width(row[column]), ' ');
+      if (column != 0) text += "  ";
+      text += is_text(column) ? row[column] + padding : padding + row[column];
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace pepper

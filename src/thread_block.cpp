@@ -1,0 +1,181 @@
+#include "thread_block.hpp"
+
+#include "clock.hpp"
+
+namespace pepper::detail {
+
+bool ThreadBlock::exchange(Word& expected, const Word& next) noexcept {
+  std::uint64_t bits = expected.bits();
+  // [word:acquire] [word:release] both sides hand sets, logs and chunk contents to each other; pairs with itself and with [word:acquire] in
+  // look()
+  if (word_.compare_exchange_strong(bits, next.bits(), std::memory_order_acq_rel, std::memory_order_acquire)) return true;
+  expected = Word::of(bits);
+  return false;
+}
+
+void ThreadBlock::move_cursor(Chunk* chunk, std::uint64_t epoch) noexcept {
+  chunk->epoch.store(epoch, std::memory_order_relaxed);      // [relaxed: published by the cursor]
+  chunk_.store(chunk, std::memory_order_relaxed);            // [relaxed: published by the cursor]
+  cursor_.store(chunk->first(), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
+}
+
+void ThreadBlock::open(Chunk* first) noexcept { move_cursor(first, look().epoch); }
+
+bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
+  Chunk* const full = chunk_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+  full->owner.store(this, std::memory_order_release);          // [sealed:release] pairs with [sealed:acquire] in Drain::pop_sealed()
+  if (!sealed.try_push(producer_, full)) return false;
+  Word word = look();
+  move_cursor(fresh, word.epoch + 1);
+  while (!exchange(word, {word.epoch + 1, 0, State::open, word.set, word.dirty})) continue;  // only a look of the drainer makes it fail
+  return true;
+}
+
+ThreadBlock::Word ThreadBlock::begin_fold() noexcept {
+  Word word = look();
+  do sets_[word.set].begin(!word.dirty);
+  while (!exchange(word, {word.epoch, word.taken, State::preparing, word.set, word.dirty}));
+  word.state = State::preparing;
+  return word;
+}
+
+void ThreadBlock::begin_again(Word was) noexcept {
+  move_cursor(chunk_.load(std::memory_order_relaxed), was.epoch + 1);  // [relaxed: owner writes it]
+  if (was.state != State::stolen && exchange(was, {was.epoch + 1, 0, State::open, was.set, true})) return;
+  // Stolen: the fold is void. The other set is empty, and nobody but this thread changes a stolen word.
+  const auto other = static_cast<std::uint8_t>(was.set ^ 1);
+  while (!exchange(was, {was.epoch + 1, 0, State::open, other, false})) continue;
+}
+
+void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
+  Word word = begin_fold();
+  // Read after the exchange: a collector that takes over the place writes its range, then claims every block.
+  const FoldTable table{nullptr, series.base(), series.capacity(), stamp_of(word.epoch), known_seconds_per_tick()};
+  const Record* const records = chunk_.load(std::memory_order_relaxed)->records + word.taken;  // [relaxed: owner writes it]
+  const std::size_t count = kChunkRecords - word.taken;
+  sets_[word.set].prepare(records, count, table);
+  Word folding = word;
+  folding.state = State::folding;
+  if (exchange(word, folding)) {
+    word = folding;
+    sets_[word.set].fold_prepared(records, count, table);
+  }
+  begin_again(word);
+}
+
+void ThreadBlock::lose_own(Found cause) noexcept {
+  Word word = begin_fold();
+  sets_[word.set].prepare_loss();
+  Word folding = word;
+  folding.state = State::folding;
+  if (exchange(word, folding)) {
+    word = folding;
+    sets_[word.set].add_loss(cause, kChunkRecords - word.taken);
+  }
+  begin_again(word);
+}
+
+void ThreadBlock::touch(std::uint32_t series) noexcept {
+  if (!is_untouched) return;
+  is_untouched = false;
+  touch_pages(chunk_.load(std::memory_order_relaxed), kChunkBytes);  // [relaxed: owner writes it]
+  for (OverloadSet& set : sets_) set.touch(series);
+}
+
+ThreadBlock::Filled ThreadBlock::filled(const Word& word) const noexcept {
+  const std::uintptr_t at =
+      cursor_.load(std::memory_order_acquire);  // [cursor:acquire] pairs with [cursor:release] in capture() and move_cursor()
+  if (at == 0 || at == kParked) {               // no chunk yet, or parked: that is done at a full one only
+    Chunk* const chunk = chunk_.load(std::memory_order_relaxed);  // [relaxed: published by the word]
+    return {chunk == nullptr ? 0 : static_cast<std::uint32_t>(kChunkRecords), chunk};
+  }
+  Chunk* const chunk = Chunk::of(at);
+  if (chunk->epoch.load(std::memory_order_relaxed) == word.epoch) return {Chunk::filled(at), chunk};  // [relaxed: published by the cursor]
+  return {kChunkRecords, nullptr};  // the cursor has moved and the word not yet: the chunk is full, and queued or taken
+}
+
+void ThreadBlock::copy(Record* to, const Chunk& chunk, std::uint32_t from, std::uint32_t end) noexcept {
+  for (std::uint32_t i = from; i < end; ++i, ++to) {
+    const Record& record = chunk.records[i];
+    to->head.store(record.head.load(std::memory_order_relaxed), std::memory_order_relaxed);    // [relaxed: published by cursor or word;
+    to->value.store(record.value.load(std::memory_order_relaxed), std::memory_order_relaxed);  //  a copy the owner overtook is thrown away]
+  }
+}
+
+ThreadBlock::Claim ThreadBlock::claim(Record* buffer, bool always_exchange) noexcept {
+  Word word = look();
+  for (bool is_first_try = true;; is_first_try = false) {
+    if (word.state == State::stolen) return {};  // by an earlier look, and the owner has not moved since: all of it is taken
+    if (stolen_is_uncleared_) {
+      sets_[word.set ^ 1].clear();  // the owner has left the stolen set
+      stolen_is_uncleared_ = false;
+    }
+    const std::uint32_t taken = word.epoch == claimed_.epoch ? claimed_.taken : 0;
+    Claim claim{Claim::How::no_set, word.set, stamp_of(word.epoch), 0};
+    if (word.state == State::open) {
+      // After a failed try the chunk that was open then is queued or folded, and the new one began after this call: the set alone matters.
+      const Filled part = is_first_try ? filled(word) : Filled{taken, nullptr};
+      if (part.chunk != nullptr && part.records > taken) {
+        copy(buffer, *part.chunk, taken, part.records);
+        claim.records = part.records - taken;
+      }
+      if (claim.records == 0 && !word.dirty && !always_exchange) {
+        const Word seen = look();
+        if (!is_first_try || seen.bits() == word.bits()) return {};
+        word = seen;
+        continue;
+      }
+      if (word.dirty) claim.how = Claim::How::flipped;
+      const auto set = static_cast<std::uint8_t>(word.dirty ? word.set ^ 1 : word.set);
+      const std::uint32_t now_taken = taken + claim.records;
+      const std::uint64_t epoch = word.epoch;
+      if (exchange(word, {word.epoch, now_taken, State::open, set, false})) {
+        note_taken(epoch, now_taken);
+        return claim;
+      }
+    } else {
+      copy(buffer, *chunk_.load(std::memory_order_relaxed), taken, kChunkRecords);  // [relaxed: published by the word]
+      claim.records = kChunkRecords - taken;
+      claim.how = word.state == State::folding ? Claim::How::stolen_while_folding : Claim::How::stolen_while_preparing;
+      const std::uint64_t epoch = word.epoch;
+      if (exchange(word, {word.epoch, word.taken, State::stolen, word.set, false})) {
+        note_taken(epoch, kChunkRecords);
+        stolen_is_uncleared_ = true;
+        return claim;
+      }
+    }
+  }
+}
+
+bool ThreadBlock::has_left(std::uint64_t epoch) const noexcept { return look().epoch > epoch; }
+
+std::uint64_t ThreadBlock::position() const noexcept {
+  Word word = look();
+  for (int tries = 0; tries < 64; ++tries) {
+    const std::uint64_t before = (word.epoch - 1) * kChunkRecords;
+    if (word.state != State::open) return before + kChunkRecords;
+    const std::uint32_t records = filled(word).records;
+    const Word again = look();
+    if (again.bits() == word.bits()) return before + records;
+    word = again;
+  }
+  return (word.epoch - 1) * kChunkRecords + (word.epoch == claimed_.epoch ? claimed_.taken : 0);  // not the newest, but never too many
+}
+
+void ThreadBlock::release_sets() noexcept {
+  Word word = look();
+  while (word.state == State::open) {
+    OverloadSet& idle = sets_[word.set ^ 1];
+    idle.clear();
+    idle.release();
+    stolen_is_uncleared_ = false;
+    OverloadSet& busy = sets_[word.set];
+    if (exchange(word, {word.epoch, word.taken, State::open, static_cast<std::uint8_t>(word.set ^ 1), false})) {
+      busy.clear();
+      busy.release();
+      return;
+    }
+  }
+}
+
+}  // namespace pepper::detail

@@ -1,0 +1,99 @@
+#include "threads.hpp"
+
+#include "mapping.hpp"
+
+#include <pthread.h>
+
+namespace pepper::detail {
+
+namespace {
+
+/// What every thread starts with: null cursors, never written.
+constinit ThreadSlots no_slots{};
+
+constinit std::atomic<ThreadRecord*> all_threads{nullptr};
+
+/// Its thread's end was announced: what it still records, it records through borrowed records.
+__attribute__((tls_model("initial-exec"))) constinit thread_local bool has_ended = false;
+
+void leave(void* record) noexcept {
+  pepper_tls_slots = &no_slots;
+  has_ended = true;
+  // [thread:release] pairs with [thread:acquire] in take_abandoned(); the last touch: a later thread may own it now
+  static_cast<ThreadRecord*>(record)->is_taken.store(false, std::memory_order_release);
+}
+
+/// A pthread key and not a thread_local destructor: it runs after those, and registering it takes no loader lock. -1: none to be had.
+struct EndOfThread {
+  pthread_key_t key{};
+  bool is_valid = pthread_key_create(&key, leave) == 0;
+};
+const EndOfThread& end_of_thread() noexcept {
+  static const EndOfThread immortal;
+  return immortal;
+}
+
+ThreadRecord* take_abandoned() noexcept {
+  // [threads:acquire] pairs with [threads:release] in publish_new()
+  for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
+    bool is_taken = record->is_taken.load(std::memory_order_relaxed);  // [relaxed: a hint, the exchange decides]
+    // [thread:acquire] pairs with [thread:release] in leave() and ~ThreadUse()
+    if (!is_taken && record->is_taken.compare_exchange_strong(is_taken, true, std::memory_order_acquire, std::memory_order_relaxed))
+      return record;
+  }
+  return nullptr;
+}
+
+ThreadRecord* publish_new() noexcept {
+  void* const at = map_pages(round_up_to_pages(sizeof(ThreadRecord)));
+  if (at == nullptr) return nullptr;
+  auto* const record = static_cast<ThreadRecord*>(at);      // zero pages are a record with no cursors; constructing it would touch them all
+  record->is_taken.store(true, std::memory_order_relaxed);  // [relaxed: published by the list]
+  record->next = all_threads.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
+  // [threads:release] pairs with [threads:acquire] in take_abandoned() and unpark_threads()
+  while (!all_threads.compare_exchange_weak(record->next, record, std::memory_order_release, std::memory_order_relaxed)) continue;
+  return record;
+}
+
+ThreadRecord* take_any() noexcept {
+  ThreadRecord* const record = take_abandoned();
+  return record != nullptr ? record : publish_new();
+}
+
+}  // namespace
+
+extern "C" {
+__attribute__((used, tls_model("initial-exec"))) constinit thread_local ThreadSlots* pepper_tls_slots = &no_slots;
+}
+
+ThreadRecord* this_thread() noexcept {
+  ThreadSlots* const slots = this_thread_slots();
+  return slots == &no_slots ? nullptr : static_cast<ThreadRecord*>(slots);
+}
+
+ThreadUse::ThreadUse() noexcept : record_(this_thread()) {
+  if (record_ != nullptr) return;
+  record_ = take_any();
+  if (record_ == nullptr) return;
+  const EndOfThread& end = end_of_thread();
+  if (!has_ended && end.is_valid && pthread_setspecific(end.key, record_) == 0) {
+    pepper_tls_slots = record_;
+  } else {
+    is_borrowed_ = true;
+  }
+}
+
+ThreadUse::~ThreadUse() {
+  if (is_borrowed_)
+    record_->is_taken.store(false, std::memory_order_release);  // [thread:release] pairs with [thread:acquire] in take_abandoned()
+}
+
+void unpark_threads(std::uint32_t place) noexcept {
+  // [threads:acquire] pairs with [threads:release] in publish_new()
+  for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
+    std::uintptr_t parked = kParked;
+    record->cursors[place].compare_exchange_strong(parked, 0, std::memory_order_relaxed);  // [relaxed: says only: look again]
+  }
+}
+
+}  // namespace pepper::detail

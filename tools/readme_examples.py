@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Compiles and runs the programs of a README: readme_examples.py README.md PKG_CONFIG_ARGUMENT...
+
+Every ```cpp block with an `int main` is a program. Each is compiled as a user would, with what `pkg-config PKG_CONFIG_ARGUMENT... --cflags --libs pepper`
+says and every warning an error, run in an empty directory, and must exit with 0. Fails if there is no program at all.
+"""
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TIMEOUT_SECONDS = 60
+
+
+def programs(text):
+    """(line, code) of each whole program."""
+    for block in re.finditer(r"^```cpp\n(.*?)^```", text, re.S | re.M):
+        if re.search(r"\bint\s+main\b", block.group(1)):
+            yield text.count("\n", 0, block.start(1)) + 1, block.group(1)
+
+
+def build_and_run(code, flags, line, readme):
+    """What went wrong, or an empty string."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "example.cpp")
+        source.write_text(f'#line {line} "{readme}"\n{code}')
+        command = [os.environ.get("CXX", "g++"), "-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", str(source), "-o", f"{folder}/example", *flags]
+        compiled = subprocess.run(command, capture_output=True, text=True)
+        if compiled.returncode != 0:
+            return f"does not compile:\n{compiled.stderr}"
+        run_folder = Path(folder, "run")
+        run_folder.mkdir()
+        try:
+            run = subprocess.run([f"{folder}/example"], cwd=run_folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"still runs after {TIMEOUT_SECONDS} s"
+        if run.returncode != 0:
+            return f"exits with {run.returncode}:\n{run.stdout}{run.stderr}"
+    return ""
+
+
+def main():
+    readme, *pkg_config = sys.argv[1:]
+    flags = shlex.split(subprocess.check_output(["pkg-config", *pkg_config, "--cflags", "--libs", "pepper"], text=True))
+    found = list(programs(Path(readme).read_text()))
+    failed = 0 if found else 1
+    for line, code in found:
+        wrong = build_and_run(code, flags, line, readme)
+        failed += bool(wrong)
+        print(f"{readme}:{line}: {wrong or 'compiles and runs'}")
+    print(f"{len(found)} programs in {readme}, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

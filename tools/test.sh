@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Builds pepper and checks all it promises. Goes on after a failure; the last line is "N passed, N failed".
+set -euo pipefail
+usage="usage: test.sh [--all]
+Release build, all tests, the README's programs, a program against the installed library. Under 8 minutes on two cores.
+  --all    also debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, and the lint. Under 40 minutes.
+Installs the Debian packages that are missing. Builds below build/; JOBS=1 builds one file at a time.
+Counts each test case, and every other check as one. Exits with 1 if anything failed or nothing was counted."
+all=false
+case "$#${1-}" in
+  0) ;;
+  1--all) all=true ;;
+  1--help | 1-h) echo "$usage" && exit 0 ;;
+  *) echo "$usage" >&2 && exit 2 ;;
+esac
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+source tools/lib_packages.sh
+source tools/lib_build.sh
+
+packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind)
+if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm); fi
+install_missing "${packages[@]}"
+
+# A report is a failure, wherever it comes from. (UBSan would only print; LSan is part of ASan.)
+export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+passed=0 failed=0 failures=()
+finish() {
+  local status=$?
+  if [[ $status -ne 0 ]]; then fail 1 "stopped early, status $status"; fi
+  printf '\n'
+  if [[ $failed -gt 0 ]]; then printf 'FAILED %s\n' "${failures[@]}"; fi
+  echo "$passed passed, $failed failed"
+  trap - EXIT
+  [[ $failed -eq 0 && $passed -gt 0 ]]
+  exit
+}
+fail() {  # fail COUNT WHAT
+  failed=$((failed + $1))
+  failures+=("$2")
+}
+section() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# check NAME COMMAND...: one check more.
+check() {
+  section "$1"
+  if "${@:2}"; then passed=$((passed + 1)); else fail 1 "$1"; fi
+}
+
+# check_build NAME MESON_OPTION...: builds ($built says whether), runs all tests, counts their cases. $CXX and $patience (a factor on timeouts) by environment.
+check_build() {
+  local name=$1 log=build/$1/meson-logs/testlog.json counts
+  section "build $name"
+  built=false
+  if ! configure "$@" -Dtests=enabled -Dtools=enabled || ! build "$name"; then
+    fail 1 "$name: does not build"
+    return
+  fi
+  built=true
+  section "test $name"
+  rm -f "$log"
+  meson test -C "build/$name" --no-rebuild --print-errorlogs --timeout-multiplier "${patience:-1}" || true
+  if ! counts=$(python3 tools/count_tests.py "$log" "$name"); then
+    fail 1 "$name: no tests were run"
+    return
+  fi
+  local good bad line
+  { read -r good bad; mapfile -t lines; } <<<"$counts"
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  for line in "${lines[@]}"; do
+    if [[ -n $line ]]; then failures+=("$line"); fi
+  done
+}
+
+install_root=$root/build/install
+install_pepper() {
+  local pc
+  rm -rf "$install_root"
+  meson install -C build/release --no-rebuild --quiet --destdir "$install_root" &&
+    pc=$(find "$install_root" -name pepper.pc) &&
+    PKG_CONFIG_PATH=${pc%/*} &&
+    export PKG_CONFIG_PATH &&
+    installed=(--define-variable="prefix=$install_root$(pkg-config --variable=prefix pepper)") &&
+    LD_LIBRARY_PATH=$(pkg-config "${installed[@]}" --variable=libdir pepper) &&
+    export LD_LIBRARY_PATH
+}
+
+# A user's program, linked each way and run; from an empty directory, so that nothing of this tree is in reach.
+check_consumer() {
+  local dir=$root/build/consumer
+  rm -rf "$dir" && mkdir -p "$dir" && cat >"$dir/consumer.cpp" <<'CPP' || return 1
+#include <pepper/pepper.hpp>
+#include <iostream>
+
+int main() {
+  pepper::TelemetryConfig config;
+  config.flush_mode = pepper::FlushMode::manual;
+  pepper::MetricsCollector collector(config);
+  const pepper::Counter served = collector.counter("served", {{"path", "/"}});
+  for (int i = 0; i < 1000; ++i) served.add();
+  const auto snapshot = collector.flush();
+  const auto series = snapshot->find("served", {{"path", "/"}});
+  std::cout << snapshot->to_text();
+  return series && series->count == 1000 && series->sum == 1000 ? 0 : 1;
+}
+CPP
+  local compile=("${CXX:-g++}" -std=c++20 -O2 -Wall -Wextra -Werror consumer.cpp) flags
+  flags=$(pkg-config "${installed[@]}" --cflags --libs pepper) &&
+    (cd "$dir" && read -ra flags <<<"$flags" && "${compile[@]}" -o shared "${flags[@]}" && ./shared) &&
+    flags=$(pkg-config "${installed[@]}" --static --cflags --libs pepper) &&
+    (cd "$dir" && read -ra flags <<<"${flags/-lpepper/-l:libpepper.a}" && "${compile[@]}" -o static "${flags[@]}" && LD_LIBRARY_PATH='' ./static)
+}
+
+check_readme() { python3 tools/readme_examples.py README.md "${installed[@]}"; }
+
+CXX=${CXX:-g++} check_build release -Dbuildtype=release -Dbench=enabled
+if $built && install_pepper; then
+  check "installed library" check_consumer
+  check "README's programs" check_readme
+else
+  fail 2 "installed library, README's programs: nothing to install"
+fi
+
+if $all; then
+  CXX=g++ check_build debug -Dbuildtype=debug -Dbench=disabled -Dcpp_args=-D_GLIBCXX_ASSERTIONS
+  CXX=g++ patience=3 check_build asan -Dbuildtype=debugoptimized -Dbench=disabled -Db_sanitize=address,undefined -Db_lundef=false
+  CXX=clang++ patience=5 check_build tsan -Dbuildtype=debugoptimized -Dbench=disabled -Db_sanitize=thread -Db_lundef=false
+  CXX=clang++ check_build clang -Dbuildtype=release -Dbench=enabled
+  check "lint's own test" tools/lint --self-test
+  check "lint" tools/lint
+  check "clang-tidy" tools/lint --tidy build/clang
+fi
