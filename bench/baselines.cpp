@@ -72,12 +72,12 @@ class StoreInRing : public Undrained {
 thread_local std::array<Aggregate, 16> thread_aggregates;
 
 /// What a program saves that gives up reading the other threads' numbers.
-template <std::size_t Series>
+template <std::size_t kSeries>
 struct AddToThreadLocal : Undrained {
   explicit AddToThreadLocal(int) {}
   auto op(int) {
     benchmark::DoNotOptimize(thread_aggregates.data());
-    return [](std::size_t i, double value) { thread_aggregates[i % Series].add(value); };
+    return [](std::size_t i, double value) { thread_aggregates[i % kSeries].add(value); };
   }
   const char* fault(std::uint64_t) { return nullptr; }
 };

@@ -44,10 +44,10 @@ inline constexpr std::size_t kValuesPerCall = 1;
 }
 
 /// One burst, in seconds. By value, so that a handle that `op` holds is in registers, as the handle of a hot loop is.
-template <std::size_t ValuesPerCall, class Op>
+template <std::size_t kStep, class Op>
 [[gnu::noinline]] double time_burst(Op op) {
   const auto start = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < kBurst; i += ValuesPerCall) {
+  for (std::size_t i = 0; i < kBurst; i += kStep) {
     op(i, kSomeValues[i % kValues]);
     barrier();
   }

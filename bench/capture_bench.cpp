@@ -37,19 +37,19 @@ struct RecordHandle : ManualSubject {
 };
 
 /// Handles in memory, as where a metric has a few tag values and the program picks one.
-template <std::size_t Series>
+template <std::size_t kSeries>
 class RecordRoundRobin : public ManualSubject {
  public:
   explicit RecordRoundRobin(int threads) : ManualSubject(threads) {
-    for (std::size_t i = 0; i < Series; ++i) summaries_[i] = collector_.summary("request.size", {{"route", std::to_string(i)}});
+    for (std::size_t i = 0; i < kSeries; ++i) summaries_[i] = collector_.summary("request.size", {{"route", std::to_string(i)}});
     benchmark::DoNotOptimize(summaries_.data());
   }
   auto op(int) {
-    return [this](std::size_t i, double value) { summaries_[i % Series].record(value); };
+    return [this](std::size_t i, double value) { summaries_[i % kSeries].record(value); };
   }
 
  private:
-  std::array<Summary, Series> summaries_;
+  std::array<Summary, kSeries> summaries_;
 };
 
 struct RecordSpan : ManualSubject {
@@ -81,18 +81,18 @@ class RecordDisabled {
   MetricsCollector collector_{{.enabled = false, .flush_mode = FlushMode::manual}};
 };
 
-/// Two tags, 16 keys in rotation. With `Copies` above 1 each key's strings lie at that many addresses, taken in turn: a cache that went
+/// Two tags, 16 keys in rotation. With `kCopies` above 1 each key's strings lie at that many addresses, taken in turn: a cache that went
 /// by the address alone would never hit, as in a program that builds its tag values anew for each request.
-template <std::size_t Copies>
+template <std::size_t kCopies>
 class RecordDynamic : public ManualSubject {
  public:
   explicit RecordDynamic(int threads) : ManualSubject(threads) {
-    for (std::size_t i = 0; i < kKeys * Copies; ++i)
+    for (std::size_t i = 0; i < kKeys * kCopies; ++i)
       keys_.push_back({"http.requests", "/api/v1/items/" + std::to_string(i % kKeys), "200"});
   }
   auto op(int) {
     return [this](std::size_t i, double value) {
-      const Key& key = keys_[i % (kKeys * Copies)];
+      const Key& key = keys_[i % (kKeys * kCopies)];
       collector_.record(key.name, value, {{"route", key.route}, {"status", key.status}});
     };
   }

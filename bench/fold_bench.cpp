@@ -6,6 +6,7 @@
 #include "chunk.hpp"
 #include "fold.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +27,8 @@ class FullChunks {
   void refill() {
     for (std::size_t c = 0; c < kChunks; ++c) {
       for (std::size_t i = 0; i < detail::kChunkRecords; ++i) {
-        detail::Record& record = chunks_[c].records[i];
-        record.head.store(detail::make_head(pick_(random_), detail::kExtraPlain), std::memory_order_relaxed);   // [relaxed: one thread]
-        record.value.store(kSomeValues[(c * detail::kChunkRecords + i) % kValues], std::memory_order_relaxed);  // [relaxed: one thread]
+        const double value = kSomeValues[(c * detail::kChunkRecords + i) % kValues];
+        chunks_[c].records[i].write(detail::make_head(pick_(random_), detail::kExtraPlain), value);
       }
     }
   }
@@ -71,7 +71,9 @@ void fold(benchmark::State& state) {
     cell.clear();
     cell.stamp = kStamp;
   }
-  const detail::FoldTable table{.cells = cells.data(), .base = 0, .capacity = series, .stamp = kStamp, .seconds_per_tick = 1e-9};
+  const std::vector<std::atomic<Kind>> kinds(series);
+  const detail::FoldTable table{
+      .cells = cells.data(), .base = 0, .capacity = series, .stamp = kStamp, .seconds_per_tick = 1e-9, .kinds = kinds.data()};
   detail::Tally tally;
   const auto refuse = [](std::uint32_t, detail::Cell&) { return false; };
   time_folds(
@@ -94,8 +96,8 @@ void fold_plainly(benchmark::State& state) {
       state,
       [&](const detail::Record* records) {
         for (std::size_t i = 0; i < detail::kChunkRecords; ++i) {
-          const double value = records[i].value.load(std::memory_order_relaxed);                              // [relaxed: one thread]
-          Aggregate& aggregate = aggregates[detail::id_of(records[i].head.load(std::memory_order_relaxed))];  // [relaxed: one thread]
+          const double value = records[i].value;
+          Aggregate& aggregate = aggregates[detail::id_of(records[i].head)];
           ++aggregate.count;
           aggregate.sum += value;
           if (value < aggregate.min) aggregate.min = value;

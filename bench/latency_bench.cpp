@@ -126,6 +126,7 @@ void record_worst_call(benchmark::State& state) {
     const auto start = std::chrono::steady_clock::now();
     {
       std::vector<std::jthread> recorders;
+      recorders.reserve(threads);
       for (Observed& mine : observed) recorders.emplace_back([&summary, &mine] { record_and_time(summary, mine); });
     }
     state.SetIterationTime(seconds_since(start));

@@ -5,8 +5,9 @@ usage: report.py PEPPER_BENCH [--filter REGEX] [--repetitions N] [--min-time SEC
        report.py --read FILE
 
 Each bench runs N times (9), in random order, so that what the machine does meanwhile falls on all alike. The table gives the median, the
-least and the most of the repetitions, and the ratio of the median to that of the bench's baseline in the same run. Then the promises, kept
-or broken, of those benches that ran. Exit code 1 if a promise was broken or a bench failed.
+least and the most of the repetitions, and the ratio of the median (in brackets: of the least, which a busy machine disturbs less) to that of
+the bench's baseline in the same run. Then the promises, kept or broken by the median, of those benches that ran. Exit code 1 if a promise was
+broken or a bench failed.
 """
 
 import argparse
@@ -71,7 +72,10 @@ def run(options):
         f"--benchmark_filter={options.filter}",
         "--benchmark_format=json",
     ]
-    text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    try:
+        text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"report.py: cannot run the benches: {error}")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             file.write(text)
@@ -117,7 +121,8 @@ def print_table(figures, errors):
         line = f"{name:{width}}  {amount(statistics.median(values)):>11}  {amount(min(values)):>11}  {amount(max(values)):>11}"
         baseline = baseline_of(name)
         if baseline in figures:
-            line += f"  {statistics.median(values) / statistics.median(figures[baseline]['ns']):.2f} x {baseline}"
+            beside = figures[baseline]["ns"]
+            line += f"  {statistics.median(values) / statistics.median(beside):.2f} ({min(values) / min(beside):.2f}) x {baseline}"
         others = [f"{key} {statistics.median(counters[key]):.4g}" for key in sorted(counters) if key != "ns"]
         print(line + ("  [" + ", ".join(others) + "]" if others else ""))
     for name, error in errors.items():
@@ -130,10 +135,11 @@ def print_promises(figures):
     for what, most, unit, formula in PROMISES:
         try:
             found = formula(lambda name, counter="ns": statistics.median(figures[name][counter])) / (unit or 1)
+            least = formula(lambda name, counter="ns": min(figures[name][counter])) / (unit or 1)
         except KeyError:
             continue  # its bench was filtered out
         name = {None: "", NS: " ns", US: " us", MS: " ms"}[unit]
-        print(f"{'ok    ' if found <= most else 'BROKEN'} {what}: {found:.3g}{name}, at most {most:g}{name}")
+        print(f"{'ok    ' if found <= most else 'BROKEN'} {what}: {found:.3g}{name} (by the least: {least:.3g}), at most {most:g}{name}")
         kept += found <= most
         broken += found > most
     return kept, broken

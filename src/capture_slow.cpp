@@ -34,10 +34,7 @@ void Place::append(ThreadRecord& thread, std::uint64_t head, const double* value
     const std::size_t room = (kChunkBytes - at % kChunkBytes) / sizeof(Record);
     const std::size_t batch = std::min(room, count);
     auto* const records = reinterpret_cast<Record*>(at);
-    for (std::size_t i = 0; i < batch; ++i) {
-      records[i].head.store(head, std::memory_order_relaxed);        // [relaxed: published by cursor]
-      records[i].value.store(values[i], std::memory_order_relaxed);  // [relaxed: published by cursor]
-    }
+    for (std::size_t i = 0; i < batch; ++i) records[i].write(head, values[i]);
     cursor.store(at + batch * sizeof(Record),
                  std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
     values += batch;
@@ -69,7 +66,7 @@ ThreadBlock* Place::attach(ThreadRecord& thread) noexcept {
   auto* const chunk = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
   try {
     auto made = std::make_unique<ThreadBlock>(thread.cursors[index_], sealed_.make_producer(pool_chunks_ + 1));
-    if (chunk != nullptr && made->reserve(set_capacity_, budget_)) {
+    if (chunk != nullptr && made->reserve(series_.room(), budget_)) {
       made->generation = generation();
       made->open(chunk);
       block = made.release();
@@ -83,7 +80,7 @@ ThreadBlock* Place::attach(ThreadRecord& thread) noexcept {
     return nullptr;
   }
   block->next = blocks_.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
-  // [blocks:release] pairs with [blocks:acquire] in first_block()
+  // [blocks:release] pairs with [blocks:acquire] in first_block(); [relaxed: a failed try reads the head anew, and nothing through it]
   while (!blocks_.compare_exchange_weak(block->next, block, std::memory_order_release, std::memory_order_relaxed)) continue;
   return block;
 }

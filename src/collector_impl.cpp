@@ -49,7 +49,7 @@ Collector::~Collector() {
 Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
   check(options);
   const SeriesKey key(name, tags);
-  if (const SeriesKey::Refusal& refusal = key.refusal(); refusal.reason != nullptr) {
+  if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
     throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": \"" + std::string(refusal.text.substr(0, 2048)) + '"');
   }
   if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
@@ -62,7 +62,7 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
   start_flusher();
   const SeriesEntry& entry = *interned.entry;
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-  return {{make_head(entry.id(), kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
+  return {{make_head(entry.number, kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
 }
 
 const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) noexcept {
@@ -81,12 +81,12 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
 
 const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
   const SeriesKey key(name, tags);
-  if (key.refusal().reason != nullptr) return nullptr;
   const std::uint32_t index = registry_->find(key);
   const SeriesEntry* entry = nullptr;
   if (index != Registry::kNone) {
     entry = &registry_->entry(index);
   } else {
+    if (key.refusal().reason != nullptr) return nullptr;
     entry = registry_->intern(key, Kind::summary, {}, {}, false).entry;
     start_flusher();
   }
@@ -106,13 +106,12 @@ bool Collector::record(std::string_view name, double value, TagsView tags) noexc
     rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     return false;
   }
-  const std::uint32_t id = entry->id();
   std::uint32_t extra = kExtraPlain;
-  if (kind_of(id) == Kind::gauge) [[unlikely]] {
+  if (entry->kind.load(std::memory_order_relaxed) == Kind::gauge) [[unlikely]] {  // [relaxed: either kind was right a moment ago]
     // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
     extra = next_gauge_ticket(*entry->tickets.load(std::memory_order_acquire));
   }
-  capture(place_.offset(), make_head(id, extra), value);
+  capture(place_.offset(), make_head(entry->number, extra), value);
   return true;
 }
 

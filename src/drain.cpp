@@ -1,6 +1,5 @@
 #include "drain.hpp"
 
-#include "clock.hpp"
 #include "mapping.hpp"
 
 #include <algorithm>
@@ -8,7 +7,7 @@
 
 namespace pepper::detail {
 
-Drain::Drain(Place& place) : place_(place), base_(place.series().base()), capacity_(place.series().capacity()) {
+Drain::Drain(Place& place) : place_(place), capacity_(place.series().capacity()) {
   cells_ = static_cast<Cell*>(map_pages(capacity_ * sizeof(Cell)));
   changed_ = static_cast<std::uint32_t*>(map_pages(capacity_ * sizeof(std::uint32_t)));
   if (cells_ == nullptr || changed_ == nullptr) throw std::bad_alloc{};
@@ -129,7 +128,7 @@ void Drain::take_records(const Record* records, std::size_t count, const Record*
     discarded_ += count;
     return;
   }
-  const FoldTable table{cells_, base_, capacity_, stamp_, known_seconds_per_tick()};
+  const FoldTable table = place_.series().table(cells_, stamp_);
   aggregated_ += fold<true>(
       records, count, table, tally_, [this](std::uint32_t index, Cell& cell) { return touch(index, cell); }, next);
 }
@@ -146,9 +145,7 @@ void Drain::take_set(const Open& open) noexcept {
   });
   if (is_discarding_) {
     discarded_ += folded;
-    for (std::size_t i = 0; i < kFoundKinds; ++i) {
-      if (static_cast<Found>(i) != Found::clock_step) discarded_ += tally.counts[i];  // clock steps are in their series' count
-    }
+    discarded_ += tally.records();
   } else {
     aggregated_ += folded;
     spilled_ += folded;

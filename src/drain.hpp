@@ -66,7 +66,7 @@ class Drain {
   [[nodiscard]] bool touch(std::uint32_t index, Cell& cell) noexcept;
 
   Place& place_;
-  const std::uint32_t base_, capacity_;
+  const std::uint32_t capacity_;
   Cell* cells_;
   std::uint32_t* changed_;
   std::uint32_t changed_count_ = 0;

@@ -45,7 +45,7 @@ void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTa
   std::uint64_t extras = 0;
   bool needs_checks = false;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t head = records[i].head.load(std::memory_order_relaxed);  // [relaxed: written by this thread]
+    const std::uint64_t head = records[i].head;
     extras |= head;
     const std::uint32_t index = table.index_of(head);
     if (index >= table.capacity) [[unlikely]] {

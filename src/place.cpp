@@ -17,7 +17,7 @@ std::mutex& places_mutex() noexcept {
   return immortal;
 }
 
-constexpr std::uint32_t kLeastSetCapacity = 1u << 18;
+constexpr std::uint32_t kLeastRoom = 1u << 18;
 
 }  // namespace
 
@@ -34,11 +34,11 @@ Place& Place::take(const TelemetryConfig& config) {
   for (std::uint32_t index = 1; index < kMaxPlaces; ++index) {
     Place* place = places[index].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
     if (place == nullptr) {
-      place = new Place(index, std::max(kLeastSetCapacity, std::bit_ceil(capacity)));
+      place = new Place(index, std::max(kLeastRoom, std::bit_ceil(capacity)));
       places[index].store(place, std::memory_order_release);  // [places:release] pairs with [places:acquire] in place_at()
     }
     // Overload sets are never moved, and series numbers never used twice.
-    if (place->is_used_ || place->set_capacity_ < capacity || capacity > kNumberMask - place->next_number_) continue;
+    if (place->is_used_ || place->series_.room() < capacity || capacity > ~std::uint32_t{0} - place->next_number_) continue;
     place->fill_pool((config.buffer_size + kChunkRecords - 1) / kChunkRecords);
     place->is_used_ = true;
     place->budget_.set_limit(config.memory_limit_bytes);

@@ -29,15 +29,16 @@ class Place {
   /// Leaves it to the next. Every chunk that no thread holds goes back to the system.
   void leave() noexcept;
 
-  Place(std::uint32_t index, std::uint32_t set_capacity) : index_(index), set_capacity_(set_capacity) {}
+  /// With room for so many series of any one collector.
+  Place(std::uint32_t index, std::uint32_t room) : index_(index), series_(room) {}
 
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] std::uint64_t offset() const noexcept { return index_ * sizeof(Cursor); }
   [[nodiscard]] Budget& budget() noexcept { return budget_; }
-  [[nodiscard]] const SeriesRange& series() const noexcept { return series_; }
+  [[nodiscard]] SeriesRange& series() noexcept { return series_; }
   [[nodiscard]] std::uint64_t generation() const noexcept {
-    return generation_.load(std::memory_order_relaxed);
-  }  // [relaxed: compared only]
+    return generation_.load(std::memory_order_relaxed);  // [relaxed: compared only]
+  }
 
   // Recording threads. --------------------------------------------------------------------------------------------------------------
 
@@ -89,7 +90,6 @@ class Place {
   void fill_pool(std::size_t chunks);
 
   const std::uint32_t index_;
-  const std::uint32_t set_capacity_;  ///< series that the overload sets of its threads have room for
   Budget budget_;
   SeriesRange series_;
   std::atomic<std::uint32_t> gate_{0};

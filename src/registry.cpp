@@ -1,7 +1,6 @@
 #include "registry.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 namespace pepper::detail {
@@ -19,45 +18,61 @@ constexpr std::size_t kFirstTable = 256;
 constexpr std::size_t kArenaBlock = 16 * 1024;
 constexpr std::string_view kOverflow = "pepper.overflow";
 
-bool is_equal(std::span<const Tag> a, std::span<const Tag> b) noexcept { return std::ranges::equal(a, b); }
-
 }  // namespace
 
 Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
     : place_(place), hash_(hash), base_(place.series().base()), max_series_(static_cast<std::uint32_t>(config.max_series)) {
-  block_count_ = place.series().capacity() / kBlockEntries + 1;
-  blocks_.reset(new std::atomic<SeriesEntry*>[block_count_]());
+  page_count_ = place.series().capacity() / kPageEntries + 1;
+  pages_.reset(new std::atomic<SeriesEntry**>[page_count_]());
   tables_.push_back(std::make_unique<Table>(kFirstTable));
   table_.store(tables_.back().get(), std::memory_order_relaxed);  // [relaxed: no other thread yet]
 }
 
 Registry::~Registry() {
-  for (std::size_t i = 0; i < block_count_; ++i)
-    delete[] blocks_[i].load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
+  for (std::size_t i = 0; i < page_count_; ++i) delete[] pages_[i].load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
   place_.budget().give_back(bytes_);
 }
 
-std::uint32_t Registry::find_in(const Table& table, const SeriesKey& key, std::uint64_t hash) const noexcept {
-  for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
-    const std::uint64_t slot = table.slots[i].load(std::memory_order_acquire);  // [slot:acquire] pairs with [slot:release] in insert()
-    if (slot == 0) return kNone;
-    if (slot >> 32 != hash >> 32) continue;
-    const auto index = static_cast<std::uint32_t>(slot) - 1;
-    const SeriesEntry& found = entry(index);
-    if (found.name() == key.name() && is_equal(found.tags(), key.tags())) return index;
+void Registry::probe_on(Probe& probe) const noexcept {
+  for (;; probe.slot = (probe.slot + 1) & probe.table->mask) {
+    const std::uint64_t slot =
+        probe.table->slots[probe.slot].load(std::memory_order_acquire);  // [slot:acquire] pairs with [slot:release] in insert()
+    if (slot == 0) {
+      probe.index = kNone;
+      return;
+    }
+    if (slot >> 32 == probe.hash >> 32) {
+      probe.index = static_cast<std::uint32_t>(slot) - 1;
+      return;
+    }
   }
 }
 
-std::uint32_t Registry::find(const SeriesKey& key) const noexcept {
+Registry::Probe Registry::start(const SeriesKey& key) const noexcept {
   // [table:acquire] pairs with [table:release] in add()
-  return find_in(*table_.load(std::memory_order_acquire), key, key.hash(hash_));
+  Probe probe{table_.load(std::memory_order_acquire), key.hash(hash_), 0, kNone};
+  probe.slot = probe.hash & probe.table->mask;
+  if (key.is_findable()) probe_on(probe);
+  return probe;
 }
+
+std::uint32_t Registry::finish(const SeriesKey& key, Probe probe) const noexcept {
+  while (probe.index != kNone) {
+    const SeriesEntry& found = entry(probe.index);
+    if (found.name() == key.name() && std::ranges::equal(found.tags(), key.tags())) break;
+    probe.slot = (probe.slot + 1) & probe.table->mask;
+    probe_on(probe);
+  }
+  return probe.index;
+}
+
+std::uint32_t Registry::find(const SeriesKey& key) const noexcept { return finish(key, start(key)); }
 
 void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept {
   std::size_t i = hash & table.mask;
   while (table.slots[i].load(std::memory_order_relaxed) != 0) i = (i + 1) & table.mask;  // [relaxed: written under the mutex]
   table.slots[i].store((hash >> 32) << 32 | (index + 1),
-                       std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in find_in()
+                       std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in probe_on()
 }
 
 char* Registry::store(std::size_t bytes, std::size_t alignment) {
@@ -75,6 +90,30 @@ char* Registry::store(std::size_t bytes, std::size_t alignment) {
   return at;
 }
 
+/// Entry, tags and their bytes side by side: a look-up compares all of it.
+SeriesEntry* Registry::store_entry(const SeriesKey& key) {
+  std::size_t bytes = sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag) + key.name().size();
+  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
+  char* const at = store(bytes, alignof(SeriesEntry));
+  auto* const made = new (at) SeriesEntry;
+  auto* const tags = reinterpret_cast<Tag*>(at + sizeof(SeriesEntry));
+  char* text = at + sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag);
+  const auto keep = [&text](std::string_view from) {
+    const std::string_view kept{text, from.copy(text, from.size())};
+    text += from.size();
+    return kept;
+  };
+  const std::string_view name = keep(key.name());
+  made->name_bytes = name.data();
+  made->name_size = static_cast<std::uint16_t>(name.size());
+  made->tag_list = tags;
+  for (const Tag& tag : key.tags()) {
+    const std::string_view kept = keep(tag.key);
+    new (&tags[made->tag_count++]) Tag{kept, keep(tag.value)};
+  }
+  return made;
+}
+
 SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_forced) {
   if (is_forced) {
     place_.budget().take(kSeriesBytes);
@@ -84,48 +123,25 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_for
   bytes_ += kSeriesBytes;
 
   const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-  if (index % kBlockEntries == 0) {
-    // [series:release] pairs with [series:acquire] in entry()
-    blocks_[index / kBlockEntries].store(new SeriesEntry[kBlockEntries], std::memory_order_release);
+  std::atomic<SeriesEntry**>& page = pages_[index / kPageEntries];
+  if (index % kPageEntries == 0 && page.load(std::memory_order_relaxed) == nullptr) {  // [relaxed: written under the mutex]
+    page.store(new SeriesEntry*[kPageEntries](), std::memory_order_release);  // [series:release] pairs with [series:acquire] in page_of()
   }
   if (2 * (std::size_t{index} + 1) > tables_.back()->mask + 1) {
     auto larger = std::make_unique<Table>((tables_.back()->mask + 1) * 2);
-    for (std::size_t i = 0; i <= tables_.back()->mask; ++i) {
-      const std::uint64_t slot = tables_.back()->slots[i].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-      if (slot == 0) continue;
-      const auto moved = static_cast<std::uint32_t>(slot) - 1;
-      insert(*larger, SeriesKey(entry(moved).name(), entry(moved).tags()).hash(hash_), moved);
-    }
+    for (std::uint32_t i = 0; i < index; ++i) insert(*larger, SeriesKey(entry(i).name(), entry(i).tags()).hash(hash_), i);
     tables_.push_back(std::move(larger));
-    table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in find()
+    table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in start()
   }
 
-  SeriesEntry& made =
-      blocks_[index / kBlockEntries].load(std::memory_order_relaxed)[index % kBlockEntries];  // [relaxed: written under the mutex]
-  std::size_t bytes = key.name().size();
-  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
-  auto* const tags = reinterpret_cast<Tag*>(store(key.tags().size() * sizeof(Tag), alignof(Tag)));
-  char* at = store(bytes, 1);
-  const auto keep = [&at](std::string_view text) {
-    const std::string_view kept{static_cast<char*>(std::memcpy(at, text.data(), text.size())), text.size()};
-    at += text.size();
-    return kept;
-  };
-  const std::string_view name = keep(key.name());
-  std::size_t i = 0;
-  for (const Tag& tag : key.tags()) {
-    const std::string_view kept = keep(tag.key);
-    new (&tags[i++]) Tag{kept, keep(tag.value)};
-  }
-  made.name_bytes = name.data();
-  made.name_size = static_cast<std::uint16_t>(name.size());
-  made.tag_list = tags;
-  made.tag_count = static_cast<std::uint8_t>(key.tags().size());
-  made.number = base_ + index;
-  names_.insert(name);
+  SeriesEntry* const made = store_entry(key);
+  made->number = base_ + index;
+  place_.series().set_kind(index, Kind::summary);  // the collector here before may have left another
+  names_.insert(made->name());
+  page_of(index)[index % kPageEntries] = made;
   insert(*tables_.back(), hash, index);
   size_.store(index + 1, std::memory_order_release);  // [series:release] pairs with [series:acquire] in size()
-  return &made;
+  return made;
 }
 
 SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key) {
@@ -134,7 +150,7 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key) {
   for (const bool is_own : {is_known_name, false}) {
     const SeriesKey overflow = is_own ? SeriesKey(key.name(), std::span(&tag, 1)) : SeriesKey(kOverflow, TagsView{});
     const std::uint64_t hash = overflow.hash(hash_);
-    const std::uint32_t index = find_in(*tables_.back(), overflow, hash);
+    const std::uint32_t index = find(overflow);
     if (index != kNone) return const_cast<SeriesEntry*>(&entry(index));
     if (SeriesEntry* const made = add(overflow, hash, !is_own)) return made;
   }
@@ -159,7 +175,7 @@ void Registry::set_text(SeriesEntry& entry, std::string_view unit, std::string_v
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
   const std::uint64_t hash = key.hash(hash_);
   const std::lock_guard lock(mutex_);
-  const std::uint32_t index = find_in(*tables_.back(), key, hash);
+  const std::uint32_t index = find(key);
   SeriesEntry* entry = index == kNone ? nullptr : const_cast<SeriesEntry*>(&this->entry(index));
   bool is_new = false;
   if (entry == nullptr && ordinary_ < max_series_) {
@@ -171,6 +187,7 @@ Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string
   if (kind == Kind::gauge) give_tickets(*entry);  // for the handle, even where the series is another kind
   if (is_new || (is_bind && !entry->is_bound)) {
     entry->kind.store(kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
+    place_.series().set_kind(entry->number - base_, kind);
     set_text(*entry, unit, help);
     entry->is_bound = is_bind;
     return {entry, false};

@@ -29,10 +29,6 @@ struct SeriesText {
 struct SeriesEntry {
   std::string_view name() const noexcept { return {name_bytes, name_size}; }
   std::span<const Tag> tags() const noexcept { return {tag_list, tag_count}; }
-  [[nodiscard]] std::uint32_t id() const noexcept {
-    return static_cast<std::uint32_t>(kind.load(std::memory_order_relaxed)) << kNumberBits |
-           number;  // [relaxed: either kind was right a moment ago]
-  }
 
   const char* name_bytes = nullptr;
   const Tag* tag_list = nullptr;
@@ -57,10 +53,14 @@ class Registry {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   /// The index of a series, or kNone. Lock-free, no allocation.
   [[nodiscard]] std::uint32_t find(const SeriesKey& key) const noexcept;
-  [[nodiscard]] const SeriesEntry& entry(std::uint32_t index) const noexcept {
-    return blocks_[index / kBlockEntries].load(
-        std::memory_order_acquire)[index % kBlockEntries];  // [series:acquire] with [series:release] in add()
+  /// Calls `expect(index)` as soon as it has a likely index, before it compares: time to fetch what will be read of it.
+  template <class Expect>
+  [[nodiscard]] std::uint32_t find(const SeriesKey& key, Expect&& expect) const noexcept {
+    const Probe probe = start(key);
+    if (probe.index != kNone) expect(probe.index);
+    return finish(key, probe);
   }
+  [[nodiscard]] const SeriesEntry& entry(std::uint32_t index) const noexcept { return *page_of(index)[index % kPageEntries]; }
   /// Series there are; each index below it is an entry.
   [[nodiscard]] std::uint32_t size() const noexcept {
     return size_.load(std::memory_order_acquire);  // [series:acquire] pairs with [series:release] in Registry::add()
@@ -75,13 +75,27 @@ class Registry {
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
 
   /// Bytes a series takes beside its key, distribution not counted: entry, lookup slots, cell, dirty list, and its share of two snapshots.
-  static constexpr std::size_t kSeriesBytes = sizeof(SeriesEntry) + 16 + sizeof(Cell) + 4 + 2 * 40;
+  static constexpr std::size_t kSeriesBytes = sizeof(SeriesEntry) + sizeof(SeriesEntry*) + 16 + sizeof(Cell) + 4 + 2 * 40;
 
  private:
-  static constexpr std::uint32_t kBlockEntries = 256;
+  static constexpr std::uint32_t kPageEntries = 512;
   struct Table;
+  /// A slot whose part of the hash fits; index kNone: there is none.
+  struct Probe {
+    const Table* table;
+    std::uint64_t hash;
+    std::size_t slot;
+    std::uint32_t index;
+  };
 
-  [[nodiscard]] std::uint32_t find_in(const Table& table, const SeriesKey& key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] SeriesEntry** page_of(std::uint32_t index) const noexcept {
+    // [series:acquire] pairs with [series:release] in Registry::add()
+    return pages_[index / kPageEntries].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] Probe start(const SeriesKey& key) const noexcept;
+  [[nodiscard]] std::uint32_t finish(const SeriesKey& key, Probe probe) const noexcept;
+  void probe_on(Probe& probe) const noexcept;
+  [[nodiscard]] SeriesEntry* store_entry(const SeriesKey& key);
   [[nodiscard]] SeriesEntry* add(const SeriesKey& key, std::uint64_t hash, bool is_forced);
   [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key);
   void give_tickets(SeriesEntry& entry);
@@ -94,8 +108,8 @@ class Registry {
   const std::uint32_t base_;
   const std::uint32_t max_series_;
   std::mutex mutex_;
-  std::unique_ptr<std::atomic<SeriesEntry*>[]> blocks_;
-  std::size_t block_count_;
+  std::unique_ptr<std::atomic<SeriesEntry**>[]> pages_;
+  std::size_t page_count_;
   std::atomic<std::uint32_t> size_{0};
   std::atomic<Table*> table_;
   std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read

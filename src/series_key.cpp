@@ -30,7 +30,7 @@ std::uint64_t xxh3(const void* bytes, std::size_t size) noexcept { return XXH3_6
 
 SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name) {
   if (tags.size() > kMaxTags) {
-    refusal_ = {"has more than 32 tags", name};
+    has_too_many_tags_ = true;
     return;
   }
   // Insertion sort: few tags, mostly sorted already, and of equal keys the last given replaces the first.
@@ -45,23 +45,27 @@ SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name
     tags_[i] = tag;
     ++tag_count_;
   }
-  check();
 }
 
-void SeriesKey::check() noexcept {
-  if (name_.empty()) refusal_ = {"name is empty", name_};
-  if (name_.size() > kMaxNameBytes) refusal_ = {"name is longer than 255 bytes", name_};
-  if (has_control_byte(name_)) refusal_ = {"name has a control byte", name_};
+SeriesKey::Refusal SeriesKey::refusal() const noexcept {
+  if (has_too_many_tags_) return {"has more than 32 tags", name_};
+  if (name_.empty()) return {"name is empty", name_};
+  if (name_.size() > kMaxNameBytes) return {"name is longer than 255 bytes", name_};
+  if (has_control_byte(name_)) return {"name has a control byte", name_};
   for (const Tag& tag : tags()) {
-    if (tag.key.empty()) refusal_ = {"a tag's key is empty", name_};
-    if (tag.key.size() > kMaxKeyBytes) refusal_ = {"a tag's key is longer than 255 bytes", tag.key};
-    if (has_control_byte(tag.key)) refusal_ = {"a tag's key has a control byte", tag.key};
-    if (tag.value.size() > kMaxValueBytes) refusal_ = {"a tag's value is longer than 1024 bytes", tag.value};
+    if (tag.key.empty()) return {"a tag's key is empty", name_};
+    if (tag.key.size() > kMaxKeyBytes) return {"a tag's key is longer than 255 bytes", tag.key};
+    if (has_control_byte(tag.key)) return {"a tag's key has a control byte", tag.key};
+    if (tag.value.size() > kMaxValueBytes) return {"a tag's value is longer than 1024 bytes", tag.value};
   }
+  return {};
 }
 
 std::uint64_t SeriesKey::hash(KeyHash hash) const noexcept {
   std::array<char, kMaxFlatBytes> bytes;  // 41 KB of stack at most, of which an ordinary key touches one line or two
+  std::size_t size = 2 + name_.size();
+  for (const Tag& tag : tags()) size += 4 + tag.key.size() + tag.value.size();
+  if (size > bytes.size()) return 0;  // longer than any key there is
   char* end = append(bytes.data(), name_);
   for (const Tag& tag : tags()) end = append(append(end, tag.key), tag.value);
   return hash(bytes.data(), static_cast<std::size_t>(end - bytes.data()));

@@ -26,19 +26,20 @@ class SeriesKey {
 
   SeriesKey(std::string_view name, TagsView tags) noexcept;
 
-  [[nodiscard]] const Refusal& refusal() const noexcept { return refusal_; }
+  /// Looks at every byte. A key that is refused for its contents can be looked for all the same, and is not found.
+  [[nodiscard]] Refusal refusal() const noexcept;
+  /// With more tags than it can hold it is no key at all.
+  [[nodiscard]] bool is_findable() const noexcept { return !has_too_many_tags_; }
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] std::span<const Tag> tags() const noexcept { return {tags_, tag_count_}; }
   /// Of name and tags in one stretch of bytes, each with its length, so that no two keys read alike.
   [[nodiscard]] std::uint64_t hash(KeyHash hash) const noexcept;
 
  private:
-  void check() noexcept;
-
   std::string_view name_;
   Tag tags_[kMaxTags];
   std::size_t tag_count_ = 0;
-  Refusal refusal_;
+  bool has_too_many_tags_ = false;
 };
 
 /// Lexicographic by key, then value; what a snapshot sorts by after the name.

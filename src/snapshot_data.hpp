@@ -37,6 +37,10 @@ struct SnapshotData {
   std::shared_ptr<const Registry> registry;
   std::shared_ptr<const SeriesOrder> order;
   std::vector<PageRef> pages;
+
+  [[nodiscard]] const SeriesValues& values(std::uint32_t index) const noexcept {
+    return pages[index / ValuesPage::kSeries]->values[index % ValuesPage::kSeries];
+  }
 };
 
 /// Who holds one may make snapshots.

@@ -22,6 +22,12 @@ struct Tally {
 
   [[nodiscard]] std::uint64_t& operator[](Found what) noexcept { return counts[static_cast<std::size_t>(what)]; }
   [[nodiscard]] std::uint64_t operator[](Found what) const noexcept { return counts[static_cast<std::size_t>(what)]; }
+  /// Records it stands for: a clock step is in its series' count as well.
+  [[nodiscard]] std::uint64_t records() const noexcept {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : counts) sum += count;
+    return sum - (*this)[Found::clock_step];
+  }
   Tally& operator+=(const Tally& other) noexcept {
     for (std::size_t i = 0; i < kFoundKinds; ++i) counts[i] += other.counts[i];
     return *this;

@@ -1,7 +1,5 @@
 #include "thread_block.hpp"
 
-#include "clock.hpp"
-
 namespace pepper::detail {
 
 bool ThreadBlock::exchange(Word& expected, const Word& next) noexcept {
@@ -50,7 +48,7 @@ void ThreadBlock::begin_again(Word was) noexcept {
 void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
   Word word = begin_fold();
   // Read after the exchange: a collector that takes over the place writes its range, then claims every block.
-  const FoldTable table{nullptr, series.base(), series.capacity(), stamp_of(word.epoch), known_seconds_per_tick()};
+  const FoldTable table = series.table(nullptr, stamp_of(word.epoch));
   const Record* const records = chunk_.load(std::memory_order_relaxed)->records + word.taken;  // [relaxed: owner writes it]
   const std::size_t count = kChunkRecords - word.taken;
   sets_[word.set].prepare(records, count, table);
@@ -96,9 +94,9 @@ ThreadBlock::Filled ThreadBlock::filled(const Word& word) const noexcept {
 
 void ThreadBlock::copy(Record* to, const Chunk& chunk, std::uint32_t from, std::uint32_t end) noexcept {
   for (std::uint32_t i = from; i < end; ++i, ++to) {
-    const Record& record = chunk.records[i];
-    to->head.store(record.head.load(std::memory_order_relaxed), std::memory_order_relaxed);    // [relaxed: published by cursor or word;
-    to->value.store(record.value.load(std::memory_order_relaxed), std::memory_order_relaxed);  //  a copy the owner overtook is thrown away]
+    Record& record = const_cast<Record&>(chunk.records[i]);  // atomic_ref takes no const in C++20; it is only read
+    // [relaxed: published by cursor or word; a copy that the owner overtook is thrown away]
+    *to = {std::atomic_ref(record.head).load(std::memory_order_relaxed), std::atomic_ref(record.value).load(std::memory_order_relaxed)};
   }
 }
 

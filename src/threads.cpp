@@ -37,7 +37,7 @@ ThreadRecord* take_abandoned() noexcept {
   // [threads:acquire] pairs with [threads:release] in publish_new()
   for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
     bool is_taken = record->is_taken.load(std::memory_order_relaxed);  // [relaxed: a hint, the exchange decides]
-    // [thread:acquire] pairs with [thread:release] in leave() and ~ThreadUse()
+    // [thread:acquire] pairs with [thread:release] in leave() and ~ThreadUse(); [relaxed: somebody else has it, and nothing is read]
     if (!is_taken && record->is_taken.compare_exchange_strong(is_taken, true, std::memory_order_acquire, std::memory_order_relaxed))
       return record;
   }
@@ -50,7 +50,8 @@ ThreadRecord* publish_new() noexcept {
   auto* const record = static_cast<ThreadRecord*>(at);      // zero pages are a record with no cursors; constructing it would touch them all
   record->is_taken.store(true, std::memory_order_relaxed);  // [relaxed: published by the list]
   record->next = all_threads.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
-  // [threads:release] pairs with [threads:acquire] in take_abandoned() and unpark_threads()
+  // [threads:release] pairs with [threads:acquire] in take_abandoned() and unpark_threads(); [relaxed: a failed try reads nothing through
+  // it]
   while (!all_threads.compare_exchange_weak(record->next, record, std::memory_order_release, std::memory_order_relaxed)) continue;
   return record;
 }

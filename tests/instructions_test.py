@@ -58,6 +58,21 @@ def per_turn(program, mode, loop):
     return (count(program, mode, loop, MANY) - count(program, mode, loop, FEW)) / (MANY - FEW)
 
 
+def check(program):
+    """Prints what one program's loops take; which promises were kept."""
+    name = os.path.basename(program)
+    empty = per_turn(program, "empty", "empty_loop")
+    print(f"{name}: the empty loop takes {empty:.2f} instructions a turn, taken off below")
+    for mode, loop, what in NEIGHBOURS:
+        print(f"{name}:        {per_turn(program, mode, loop) - empty:6.2f} instructions: {what}")
+    kept = []
+    for mode, loop, most, what in PROMISES:
+        found = per_turn(program, mode, loop) - empty
+        kept.append(found <= most)
+        print(f"{name}: {'ok    ' if kept[-1] else 'FAILED'} {found:6.2f} instructions: {what} (at most {most:g})")
+    return kept
+
+
 def main(programs):
     if not programs:
         sys.exit(__doc__)
@@ -66,17 +81,13 @@ def main(programs):
         return 77
     passed = failed = 0
     for program in programs:
-        name = os.path.basename(program)
-        empty = per_turn(program, "empty", "empty_loop")
-        print(f"{name}: the empty loop takes {empty:.2f} instructions a turn, taken off below")
-        for mode, loop, what in NEIGHBOURS:
-            print(f"{name}:        {per_turn(program, mode, loop) - empty:6.2f} instructions: {what}")
-        for mode, loop, most, what in PROMISES:
-            found = per_turn(program, mode, loop) - empty
-            kept = found <= most
-            print(f"{name}: {'ok    ' if kept else 'FAILED'} {found:6.2f} instructions: {what} (at most {most:g})")
-            passed += kept
-            failed += not kept
+        try:
+            kept = check(program)
+        except RuntimeError as error:
+            print(error)
+            kept = [False]
+        passed += sum(kept)
+        failed += len(kept) - sum(kept)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -38,6 +38,7 @@ struct Cost {
 struct Pass {
   Cost cost;
   JobResult result;
+  std::uint64_t records = 0;
 };
 
 /// The passes of one comparison: the same tree, the same threads.
@@ -51,7 +52,7 @@ struct Job {
     NoProbe probe;
     const Cost begin = Cost::now();
     const JobResult result = hash_tree(tree, threads, probe, counts, errors);
-    return {Cost::now() - begin, result};
+    return {Cost::now() - begin, result, 0};
   }
 
   /// Binding, recording and the flush at the end are pepper's cost. Making and ending a collector are not: a program does that once. But it
@@ -63,8 +64,8 @@ struct Job {
     const Cost begin = Cost::now();
     PepperProbe probe(collector, tree);
     const JobResult result = hash_tree(tree, threads, probe, counts, errors);
-    collector.flush();
-    return {Cost::now() - begin, result};
+    const auto snapshot = collector.flush();
+    return {Cost::now() - begin, result, snapshot->stats().recorded};
   }
 };
 
@@ -94,6 +95,15 @@ class Rounds {
     print_side("with pepper", wall_with_, cpu_with_);
     print_ratio("wall", wall_ratio_);
     print_ratio("CPU", cpu_ratio_);
+  }
+
+  /// What the overhead is made of: `records` and `files` are those of one side of a round.
+  void print_cost(std::uint64_t records, std::uint64_t files) const {
+    const double nanoseconds = (median(cpu_ratio_) - 1) * median(cpu_without_) * 1e9;
+    std::printf("cost     %s ns of CPU a file, %s ns a record with its share of the clock reads (%s records a file)\n",
+                decimal(nanoseconds / static_cast<double>(files), 0).c_str(),
+                decimal(nanoseconds / static_cast<double>(records), 0).c_str(),
+                decimal(static_cast<double>(records) / static_cast<double>(files), 1).c_str());
   }
 
  private:
@@ -126,9 +136,9 @@ bool compare(const Tree& tree, unsigned threads, unsigned rounds, ErrorLog& erro
   const Job job{tree, threads};
   warm_up(job, errors);
   const JobResult expected = job.without_pepper().result;
-  const double pass_seconds = std::max({job.with_pepper().cost.wall, job.without_pepper().cost.wall, 1e-6});
+  const Pass sample = job.with_pepper();
   // A round is as many short passes as fill a quarter of a second a side: interleaved finely, they see the same machine.
-  const auto passes = static_cast<unsigned>(std::clamp(0.25 / pass_seconds, 1.0, 64.0));
+  const auto passes = static_cast<unsigned>(std::clamp(0.25 / sample.cost.wall, 1.0, 64.0));
   std::printf("comparing %zu files, %llu bytes on %u threads: %u rounds of %u passes a side\n", tree.files.size(),
               static_cast<unsigned long long>(expected.bytes), threads, rounds, passes);
 
@@ -145,6 +155,7 @@ bool compare(const Tree& tree, unsigned threads, unsigned rounds, ErrorLog& erro
     measured.add(without, with);
   }
   measured.print();
+  if (!tree.files.empty()) measured.print_cost(passes * sample.records, passes * sample.result.files);
   std::printf("digests  %s %s\n", digest_text(expected.digest).c_str(), is_equal ? "equal" : "DIFFER (or the tree has changed)");
   return is_equal;
 }

@@ -27,7 +27,7 @@
 
 namespace {
 
-enum ExitCode { kAllRead = 0, kSomeUnread = 1, kNotStarted = 2, kContradiction = 3 };
+enum ExitCode { all_read = 0, some_unread = 1, not_started = 2, contradiction = 3 };
 
 constexpr const char* kExitCodes =
     "Exit codes:\n"
@@ -59,7 +59,7 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kAllRead : kNotStarted;
+    return app.exit(error) == 0 ? all_read : not_started;
   }
   return std::nullopt;
 }
@@ -71,8 +71,8 @@ int run_comparison(demo::FileDescriptor root, const Options& options) {
   const bool is_equal = demo::compare(tree, options.threads, options.rounds, errors);
   std::fflush(stdout);
   std::fputs(demo::error_text(errors).c_str(), stderr);
-  if (!is_equal) return kContradiction;
-  return errors.count() == 0 ? kAllRead : kSomeUnread;
+  if (!is_equal) return contradiction;
+  return errors.count() == 0 ? all_read : some_unread;
 }
 
 int run(demo::FileDescriptor root, const Options& options) {
@@ -98,8 +98,8 @@ int run(demo::FileDescriptor root, const Options& options) {
   print(mismatches.empty() ? "checks   the ledger balances, pepper's totals are the job's own counts\n" : mismatches);
   std::fflush(stdout);
   std::fputs(demo::error_text(errors).c_str(), stderr);
-  if (!mismatches.empty()) return kContradiction;
-  return errors.count() == 0 ? kAllRead : kSomeUnread;
+  if (!mismatches.empty()) return contradiction;
+  return errors.count() == 0 ? all_read : some_unread;
 }
 
 }  // namespace
@@ -115,5 +115,5 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     complain(error.what());
   }
-  return kNotStarted;
+  return not_started;
 }

@@ -31,10 +31,8 @@ void capture_span(std::uint64_t place, std::uint64_t head, const double* values,
     capture_slow(place, head, value);
     return;
   }
-  auto* const record = reinterpret_cast<Record*>(at);
-  record->head.store(head, std::memory_order_relaxed);           // [relaxed: published by cursor]
-  record->value.store(value, std::memory_order_relaxed);         // [relaxed: published by cursor]
-  cursor.store(at + sizeof(Record), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::look()
+  reinterpret_cast<Record*>(at)->write(head, value);
+  cursor.store(at + sizeof(Record), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
 }
 
 }  // namespace pepper::detail

@@ -6,11 +6,17 @@
 
 namespace pepper::detail {
 
-/// One captured value. Trivially copyable in substance; its fields are atomics because the flusher may copy a record of a chunk
-/// that its owner is about to reuse (the copy is then thrown away, see ThreadBlock), and a relaxed store costs what a plain one does.
+/// One captured value. Plain fields: whoever reads them owns them by then, but for the copy that the drainer makes of an open chunk, which
+/// its owner may be about to reuse (it is thrown away then, see ThreadBlock). So writer and copier go through std::atomic_ref, relaxed,
+/// which costs what a plain access does.
 struct Record {
-  std::atomic<std::uint64_t> head;  ///< the series id in the low half, `extra` in the high half
-  std::atomic<double> value;
+  std::uint64_t head;  ///< the series id in the low half, `extra` in the high half
+  double value;
+
+  void write(std::uint64_t new_head, double new_value) noexcept {
+    std::atomic_ref(head).store(new_head, std::memory_order_relaxed);    // [relaxed: published by the cursor]
+    std::atomic_ref(value).store(new_value, std::memory_order_relaxed);  // [relaxed: published by the cursor]
+  }
 };
 static_assert(sizeof(Record) == 16);
 
