@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <barrier>
@@ -43,9 +44,30 @@ inline constexpr std::size_t kValuesPerCall = 1;
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// One burst, in seconds. By value, so that a handle that `op` holds is in registers, as the handle of a hot loop is.
+/// How often the kernel ran something else in the middle of what this thread did. A wait for a lock is not among them.
+[[nodiscard]] inline long preemptions_of_this_thread() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw;
+}
+
+/// What bursts took. Those that were preempted are left out: on a busy machine they would be all that one sees.
+struct BurstTimes {
+  double seconds = 0;  ///< of all that count
+  double bursts = 0;   ///< that count
+  double last = 0;     ///< seconds of the last one, whole or not
+
+  BurstTimes& operator+=(const BurstTimes& other) {
+    seconds += other.seconds;
+    bursts += other.bursts;
+    last = other.last;
+    return *this;
+  }
+};
+
+/// By value, so that a handle that `op` holds is in registers, as the handle of a hot loop is.
 template <std::size_t kStep, class Op>
-[[gnu::noinline]] double time_burst(Op op) {
+[[gnu::noinline]] double burst(Op op) {
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < kBurst; i += kStep) {
     op(i, kSomeValues[i % kValues]);
@@ -54,12 +76,21 @@ template <std::size_t kStep, class Op>
   return seconds_since(start);
 }
 
+template <class S, class Op>
+BurstTimes time_burst(const Op& op) {
+  const long preemptions = preemptions_of_this_thread();
+  const double seconds = burst<kValuesPerCall<S>>(op);
+  if (preemptions_of_this_thread() != preemptions) return {0, 0, seconds};
+  return {seconds, 1, seconds};
+}
+
 /// Ends a bench: nanoseconds per value, or the fault.
 template <Subject S>
-void report_bursts(benchmark::State& state, S& subject, double seconds, int threads) {
-  const auto bursts = static_cast<std::uint64_t>(state.iterations());
-  state.counters["ns"] = seconds * 1e9 / static_cast<double>(bursts * kBurst);
-  const char* const fault = subject.fault((bursts + kWarmUpBursts) * kBurst * static_cast<std::uint64_t>(threads));
+void report_bursts(benchmark::State& state, S& subject, const BurstTimes& times, int threads) {
+  const auto bursts = static_cast<std::uint64_t>(state.iterations()) + kWarmUpBursts;
+  // Google Benchmark's trial run of one iteration may be preempted; nobody reads its counters, but an error would end the bench.
+  state.counters["ns"] = (times.bursts == 0 ? times.last : times.seconds / times.bursts) * 1e9 / kBurst;
+  const char* const fault = subject.fault(bursts * kBurst * static_cast<std::uint64_t>(threads));
   if (fault != nullptr) state.SkipWithError(fault);
 }
 
@@ -69,14 +100,13 @@ void run_alone(benchmark::State& state) {
   S subject(1);
   const auto op = subject.op(0);
   for (int i = 0; i < kWarmUpBursts; ++i) {
-    time_burst<kValuesPerCall<S>>(op);
+    time_burst<S>(op);
     subject.drain();
   }
-  double total = 0;
+  BurstTimes total;
   for (auto _ : state) {
-    const double seconds = time_burst<kValuesPerCall<S>>(op);
-    state.SetIterationTime(seconds);
-    total += seconds;
+    total += time_burst<S>(op);
+    state.SetIterationTime(total.last);
     subject.drain();
   }
   report_bursts(state, subject, total, 1);
@@ -98,7 +128,7 @@ inline void pin_this_thread(int index) {
 template <Subject S>
 class Team {
  public:
-  Team(S& subject, int size) : gate_(size + 1), seconds_(static_cast<std::size_t>(size)) {
+  Team(S& subject, int size) : gate_(size + 1), times_(static_cast<std::size_t>(size)) {
     for (int i = 0; i < size; ++i) members_.emplace_back([this, &subject, i] { serve(subject, i); });
   }
   ~Team() {
@@ -108,18 +138,18 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
-  /// One burst by all; seconds, the mean of the members. On return they sleep.
-  double run_burst() {
+  /// One burst by all, its times added up. On return they sleep.
+  BurstTimes run_burst() {
     gate_.arrive_and_wait();
     gate_.arrive_and_wait();
-    double sum = 0;
-    for (const Seconds& seconds : seconds_) sum += seconds.value;
-    return sum / static_cast<double>(seconds_.size());
+    BurstTimes sum;
+    for (const OwnTimes& own : times_) sum += own.times;
+    return sum;
   }
 
  private:
-  struct alignas(64) Seconds {  // apart, so that writing a result does not disturb a neighbour's burst
-    double value = 0;
+  struct alignas(64) OwnTimes {  // apart, so that writing a result does not disturb a neighbour's burst
+    BurstTimes times;
   };
 
   void serve(S& subject, int index) {
@@ -130,14 +160,14 @@ class Team {
       if (over_) return;
       // A woken thread is late by longer than a burst takes: those who are awake wait for the last, or nothing would run at once.
       ready_.fetch_add(1);
-      while (ready_ < round * seconds_.size()) std::this_thread::yield();
-      seconds_[static_cast<std::size_t>(index)].value = time_burst<kValuesPerCall<S>>(op);
+      while (ready_ < round * times_.size()) std::this_thread::yield();
+      times_[static_cast<std::size_t>(index)].times = time_burst<S>(op);
       gate_.arrive_and_wait();
     }
   }
 
   std::barrier<> gate_;
-  std::vector<Seconds> seconds_;
+  std::vector<OwnTimes> times_;
   std::atomic<std::size_t> ready_{0};
   std::atomic<bool> over_{false};
   std::vector<std::jthread> members_;  // last: joined before what they use is gone
@@ -147,7 +177,7 @@ class Team {
 template <Subject S>
 void run_team(benchmark::State& state, int threads) {
   S subject(threads);
-  double total = 0;
+  BurstTimes total;
   {
     Team<S> team(subject, threads);
     for (int i = 0; i < kWarmUpBursts; ++i) {
@@ -155,9 +185,8 @@ void run_team(benchmark::State& state, int threads) {
       subject.drain();
     }
     for (auto _ : state) {
-      const double seconds = team.run_burst();
-      state.SetIterationTime(seconds);
-      total += seconds;
+      total += team.run_burst();
+      state.SetIterationTime(total.last);
       subject.drain();
     }
   }

@@ -6,7 +6,6 @@
 
 #include <pepper/pepper.hpp>
 
-#include <sys/resource.h>
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
@@ -24,12 +23,6 @@
 
 namespace pepper::bench {
 namespace {
-
-[[nodiscard]] long preemptions_of_this_thread() {
-  rusage usage{};
-  getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nivcsw;
-}
 
 /// The clock, once everything before it is done and before anything after it begins: else the end of a call overlaps the reading.
 [[nodiscard]] std::uint64_t fenced_ticks() {

@@ -4,13 +4,10 @@
 #include "values.hpp"
 
 #include <benchmark/benchmark.h>
-#include <concurrentqueue/concurrentqueue.h>
 #include <pepper/pepper.hpp>
 
 #include <time.h>
 
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -78,49 +75,6 @@ void saturate_nothing(benchmark::State& state) {
   for (auto _ : state) report_cpu(state, cpu_seconds_of(threads, nothing, [] {}), static_cast<double>(threads * kRecordsPerThread));
 }
 
-/// The same work through a queue of records as long as the pool: a consumer sums them in bulk, a producer that finds it full yields.
-void saturate_moodycamel(benchmark::State& state) {
-  struct Item {
-    std::uint64_t series;
-    double value;
-  };
-  struct Sum {
-    std::uint64_t count = 0;
-    double sum = 0;
-  };
-  const auto threads = static_cast<std::size_t>(state.range(0)), series = static_cast<std::size_t>(state.range(1));
-  const std::size_t records = threads * kRecordsPerThread / 4;  // a quarter of saturate()'s: it is slow enough to time as well
-  for (auto _ : state) {
-    moodycamel::ConcurrentQueue<Item> queue(65'536, threads, 0);
-    std::vector<Sum> sums(series);
-    std::size_t received = 0;
-    std::jthread consumer([&] {
-      moodycamel::ConsumerToken token(queue);
-      std::array<Item, 256> items;
-      while (received < records) {
-        const std::size_t count = queue.try_dequeue_bulk(token, items.data(), items.size());
-        if (count == 0) std::this_thread::yield();
-        for (std::size_t i = 0; i < count; ++i) {
-          ++sums[items[i].series].count;
-          sums[items[i].series].sum += items[i].value;
-        }
-        received += count;
-      }
-    });
-    const auto record = [&](std::size_t) {
-      moodycamel::ProducerToken token(queue);
-      for (std::size_t i = 0; i < records / threads; ++i) {
-        while (!queue.try_enqueue(token, Item{i & (series - 1), kSomeValues[i % kValues]})) std::this_thread::yield();
-        barrier();
-      }
-    };
-    report_cpu(state, cpu_seconds_of(threads, record, [&] { consumer.join(); }), static_cast<double>(records));
-    std::uint64_t count = 0;
-    for (const Sum& sum : sums) count += sum.count;
-    if (count != records) state.SkipWithError("records are missing");
-  }
-}
-
 }  // namespace
 
 void add_overload_benches() {
@@ -131,11 +85,6 @@ void add_overload_benches() {
       ->UseManualTime()
       ->Iterations(1);
   benchmark::RegisterBenchmark("saturate_nothing", saturate_nothing)->ArgName("threads")->Arg(1)->Arg(2)->UseManualTime()->Iterations(1);
-  benchmark::RegisterBenchmark("saturate_moodycamel", saturate_moodycamel)
-      ->ArgNames({"threads", "series"})
-      ->Args({2, 16})
-      ->UseManualTime()
-      ->Iterations(1);
 }
 
 }  // namespace pepper::bench

@@ -28,7 +28,7 @@ BASELINES = [
     (r"record_disabled", "do_nothing"),
     (r"time_scope", "read_clock_twice"),
     (r"fold_(?:checked|unchecked)/(series:\d+)", r"fold_plainly/\1"),
-    (r"saturate(?:_moodycamel)?/(threads:\d+)/.*", r"saturate_nothing/\1"),
+    (r"saturate/(threads:\d+)/.*", r"saturate_nothing/\1"),
     (r"find/(series:\d+)", r"find_in_unordered_map/\1"),
 ]
 

@@ -9,7 +9,13 @@
 
 namespace pepper::detail {
 
-void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcept { capture_span(place, head, &value, 1); }
+void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcept {
+  // Nearly always: a thread that is known, with a full chunk.
+  if (ThreadRecord* const thread = this_thread(); thread != nullptr && place != 0 && place_at(place).renew(*thread)) {
+    return capture(place, head, value);
+  }
+  capture_span(place, head, &value, 1);
+}
 
 void capture_span(std::uint64_t place, std::uint64_t head, const double* values, std::size_t count) noexcept {
   if (place == 0 || count == 0) return;
@@ -20,6 +26,8 @@ void capture_span(std::uint64_t place, std::uint64_t head, const double* values,
     place_at(place).refuse(Cause::threads, count);
   }
 }
+
+bool Place::renew(ThreadRecord& thread) noexcept { return thread.blocks[index_] != nullptr && is_open() && make_room(thread); }
 
 void Place::append(ThreadRecord& thread, std::uint64_t head, const double* values, std::size_t count) noexcept {
   Cursor& cursor = thread.cursors[index_];

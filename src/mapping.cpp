@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <new>
 
 namespace pepper::detail {
 
@@ -22,6 +23,23 @@ void touch_pages(void* at, std::size_t bytes) noexcept {
     // An atomic add of nothing: it writes, so the page is not the shared zero page, and it cannot undo another thread's write.
     std::atomic_ref<unsigned char>(first[offset]).fetch_add(0, std::memory_order_relaxed);  // [relaxed: changes nothing]
   }
+}
+
+Pages::Pages(std::size_t bytes) : bytes_(round_up_to_pages(bytes)) {
+  constexpr std::size_t kHuge = std::size_t{2} << 20;
+  if (bytes_ < kHuge) {
+    at_ = map_pages(bytes_);
+    if (at_ == nullptr) throw std::bad_alloc{};
+    return;
+  }
+  bytes_ = (bytes_ + kHuge - 1) / kHuge * kHuge;
+  auto* const all = static_cast<std::byte*>(map_pages(bytes_ + kHuge));
+  if (all == nullptr) throw std::bad_alloc{};
+  const std::size_t before = (kHuge - reinterpret_cast<std::uintptr_t>(all) % kHuge) % kHuge;
+  if (before != 0) unmap_pages(all, before);
+  unmap_pages(all + before + bytes_, kHuge - before);
+  at_ = all + before;
+  madvise(at_, bytes_, MADV_HUGEPAGE);  // if it is refused, small pages do
 }
 
 }  // namespace pepper::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -20,5 +21,30 @@ void touch_pages(void* at, std::size_t bytes) noexcept;
 [[nodiscard]] constexpr std::size_t round_up_to_pages(std::size_t bytes) noexcept {
   return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
 }
+
+/// Owns a stretch of pages. From 2 MiB on it asks for huge ones, as a look-up among many series would otherwise wait for the TLB more than
+/// for memory.
+class Pages {
+ public:
+  Pages() noexcept = default;
+  /// Throws std::bad_alloc.
+  explicit Pages(std::size_t bytes);
+  Pages(Pages&& other) noexcept : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Pages& operator=(Pages other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Pages() {
+    if (at_ != nullptr) unmap_pages(at_, bytes_);
+  }
+
+  [[nodiscard]] std::byte* data() const noexcept { return static_cast<std::byte*>(at_); }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t bytes_ = 0;
+};
 
 }  // namespace pepper::detail

@@ -7,15 +7,17 @@ namespace pepper::detail {
 
 /// Open addressing, at most half full. A slot is the hash's upper half and the index + 1; 0: empty. Filled slots never change.
 struct Registry::Table {
-  explicit Table(std::size_t size) : slots(new std::atomic<std::uint64_t>[size]()), mask(size - 1) {}
-  std::unique_ptr<std::atomic<std::uint64_t>[]> slots;
+  explicit Table(std::size_t size)
+      : pages(size * sizeof(std::uint64_t)), slots(reinterpret_cast<std::atomic<std::uint64_t>*>(pages.data())), mask(size - 1) {}
+  Pages pages;
+  std::atomic<std::uint64_t>* slots;
   std::size_t mask;
 };
 
 namespace {
 
-constexpr std::size_t kFirstTable = 256;
-constexpr std::size_t kArenaBlock = 16 * 1024;
+constexpr std::size_t kFirstTable = 512;  // one page
+constexpr std::size_t kLeastArenaBlock = std::size_t{16} << 10, kMostArenaBlock = std::size_t{2} << 20;
 constexpr std::string_view kOverflow = "pepper.overflow";
 
 }  // namespace
@@ -75,17 +77,17 @@ void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noe
                        std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in probe_on()
 }
 
-char* Registry::store(std::size_t bytes, std::size_t alignment) {
-  const auto padding = [&] { return (alignment - arena_used_ % alignment) % alignment; };
-  if (arena_.empty() || arena_size_ - arena_used_ < padding() + bytes) {
-    arena_size_ = std::max(kArenaBlock, bytes);
-    arena_.push_back(std::make_unique<char[]>(arena_size_));
+std::byte* Registry::store(std::size_t bytes) {
+  arena_used_ = (arena_used_ + alignof(SeriesEntry) - 1) / alignof(SeriesEntry) * alignof(SeriesEntry);
+  if (arena_.empty() || arena_.back().size() < arena_used_ + bytes) {
+    // A quarter of what there is, so that little stays unused, few blocks are made, and those of many series can be huge pages.
+    arena_.emplace_back(std::clamp(arena_bytes_ / 4, std::max(kLeastArenaBlock, bytes), std::max(kMostArenaBlock, bytes)));
     arena_used_ = 0;
-    place_.budget().take(arena_size_);
-    bytes_ += arena_size_;
+    arena_bytes_ += arena_.back().size();
+    place_.budget().take(arena_.back().size());
+    bytes_ += arena_.back().size();
   }
-  arena_used_ += padding();
-  char* const at = arena_.back().get() + arena_used_;
+  std::byte* const at = arena_.back().data() + arena_used_;
   arena_used_ += bytes;
   return at;
 }
@@ -94,10 +96,10 @@ char* Registry::store(std::size_t bytes, std::size_t alignment) {
 SeriesEntry* Registry::store_entry(const SeriesKey& key) {
   std::size_t bytes = sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag) + key.name().size();
   for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
-  char* const at = store(bytes, alignof(SeriesEntry));
+  std::byte* const at = store(bytes);
   auto* const made = new (at) SeriesEntry;
   auto* const tags = reinterpret_cast<Tag*>(at + sizeof(SeriesEntry));
-  char* text = at + sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag);
+  auto* text = reinterpret_cast<char*>(at + sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag));
   const auto keep = [&text](std::string_view from) {
     const std::string_view kept{text, from.copy(text, from.size())};
     text += from.size();

@@ -4,6 +4,7 @@
 
 #include "budget.hpp"
 #include "fold.hpp"
+#include "mapping.hpp"
 #include "place.hpp"
 #include "series_key.hpp"
 
@@ -100,7 +101,7 @@ class Registry {
   [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key);
   void give_tickets(SeriesEntry& entry);
   void set_text(SeriesEntry& entry, std::string_view unit, std::string_view help);
-  [[nodiscard]] char* store(std::size_t bytes, std::size_t alignment);
+  [[nodiscard]] std::byte* store(std::size_t bytes);
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
 
   Place& place_;
@@ -113,8 +114,9 @@ class Registry {
   std::atomic<std::uint32_t> size_{0};
   std::atomic<Table*> table_;
   std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
-  std::vector<std::unique_ptr<char[]>> arena_;
-  std::size_t arena_size_ = 0, arena_used_ = 0;  ///< of its last block
+  std::vector<Pages> arena_;
+  std::size_t arena_used_ = 0;   ///< of its last block
+  std::size_t arena_bytes_ = 0;  ///< of all
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
   std::uint32_t ordinary_ = 0;  ///< series that max_series limits

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 namespace pepper::detail {
 
@@ -34,16 +35,17 @@ SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name
     return;
   }
   // Insertion sort: few tags, mostly sorted already, and of equal keys the last given replaces the first.
+  Tag* const sorted = reinterpret_cast<Tag*>(tags_);
   for (const Tag& tag : tags) {
     std::size_t i = tag_count_;
-    while (i > 0 && tag.key < tags_[i - 1].key) --i;
-    if (i > 0 && tags_[i - 1].key == tag.key) {
-      tags_[i - 1].value = tag.value;
+    while (i > 0 && tag.key < sorted[i - 1].key) --i;
+    if (i > 0 && sorted[i - 1].key == tag.key) {
+      sorted[i - 1].value = tag.value;
       continue;
     }
-    std::copy_backward(tags_ + i, tags_ + tag_count_, tags_ + tag_count_ + 1);
-    tags_[i] = tag;
-    ++tag_count_;
+    new (&sorted[tag_count_++]) Tag;
+    for (std::size_t j = tag_count_ - 1; j > i; --j) sorted[j] = sorted[j - 1];
+    sorted[i] = tag;
   }
 }
 

@@ -31,13 +31,15 @@ class SeriesKey {
   /// With more tags than it can hold it is no key at all.
   [[nodiscard]] bool is_findable() const noexcept { return !has_too_many_tags_; }
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
-  [[nodiscard]] std::span<const Tag> tags() const noexcept { return {tags_, tag_count_}; }
+  [[nodiscard]] std::span<const Tag> tags() const noexcept { return {first(), tag_count_}; }
   /// Of name and tags in one stretch of bytes, each with its length, so that no two keys read alike.
   [[nodiscard]] std::uint64_t hash(KeyHash hash) const noexcept;
 
  private:
+  [[nodiscard]] const Tag* first() const noexcept { return reinterpret_cast<const Tag*>(tags_); }
+
   std::string_view name_;
-  Tag tags_[kMaxTags];
+  alignas(Tag) std::byte tags_[kMaxTags * sizeof(Tag)];  // raw: making 32 tags costs more than sorting two
   std::size_t tag_count_ = 0;
   bool has_too_many_tags_ = false;
 };

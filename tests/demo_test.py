@@ -286,6 +286,8 @@ def test_progress(top):
     check("elsewhere: plain lines, at most one a second", len(lines) <= piped.seconds and (lines or piped.seconds < 1.2), (piped.seconds, lines))
     check("a plain line has counts, rate and ETA",
           all(re.fullmatch(r"hashing: \d+ of 300 files, .*B of 10\.1 GB, .*B/s, \d+ files/s, ETA [\d:-]+", line) for line in lines), lines)
+    gauge = re.search(r"^demo\.files_in_flight +gauge +\d+ +\S+ +\S+ +\S+ +(\S+) +(\S+)", piped.text, re.M)
+    check("the gauge of files in flight has seen one worker at work, and none at the end", gauge and gauge.groups() == ("1", "0"), piped.text)
     counts_agree("hard links count as find counts them", tree, piped)
 
 
@@ -298,6 +300,7 @@ def test_compare(top):
         found = re.search(rf"^overhead {of} +({number}) \(median of 3 paired ratios; min ({number}), max ({number})\)", run.text, re.M)
         middle, low, high = (float(text.rstrip(" %")) for text in found.groups()) if found else (1, 0, 0)
         check(f"--compare: the {of} overhead between its minimum and maximum", low <= middle <= high, run.text)
+    check("--compare: the cost of a file and a record", re.search(r"^cost +-?\d+ ns of CPU a file, -?\d+ ns a record", run.text, re.M), run.text)
     plain = Run(top + "/plain")
     check("--compare: the digests are equal, and those of a plain run", f"digests  {plain.digest} equal" in run.text, (run.text, plain.digest))
     check("--compare: no carriage return off a terminal", b"\r" not in run.out, run.out)

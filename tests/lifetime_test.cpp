@@ -117,7 +117,7 @@ TEST_CASE("threads that record through collectors' deaths and births do no harm 
         }
       });
     }
-    for (int life = 0; life < 200; ++life) {
+    for (int life = 0; life < 30; ++life) {
       for (const FlushMode mode : {FlushMode::manual, FlushMode::background}) {
         TelemetryConfig config = contract::background(std::chrono::milliseconds{1});
         config.flush_mode = mode;

@@ -1,5 +1,6 @@
 #include "contract.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 
@@ -168,11 +169,15 @@ TEST_CASE("a user's function that blocks holds shutdown() up to its timeout and 
   const Counter hits = collector.counter("other");
   hits.add();
   for (const std::chrono::milliseconds timeout : {100ms, 10ms, 0ms}) {
-    const auto begin = Steady::now();
-    CHECK_FALSE(collector.shutdown(timeout));
-    const auto took = Steady::now() - begin;
-    CHECK(took >= timeout);
-    CHECK(took <= timeout + 50ms);
+    // The best of some tries: what a busy machine adds to one of them is not pepper's, what it adds to all of them is.
+    std::chrono::nanoseconds best = 1h;
+    for (int tries = 0; tries < 20 && best > timeout + 50ms; ++tries) {
+      const auto begin = Steady::now();
+      CHECK_FALSE(collector.shutdown(timeout));
+      best = std::min<std::chrono::nanoseconds>(best, Steady::now() - begin);
+    }
+    CHECK(best >= timeout);
+    CHECK(best <= timeout + 50ms);
   }
   hits.add();
   CHECK(count(*collector.flush(), "other") == 2);

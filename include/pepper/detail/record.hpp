@@ -4,7 +4,28 @@
 #include <cstddef>
 #include <cstdint>
 
+// The one thing that must differ under ThreadSanitizer, which cannot see into assembly.
+#if defined(__SANITIZE_THREAD__)
+#define PEPPER_DETAIL_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PEPPER_DETAIL_TSAN
+#endif
+#endif
+
 namespace pepper::detail {
+
+/// A relaxed atomic store of a double. g++ and clang take std::atomic<double> through a general register, an instruction more than a record
+/// can spare.
+[[gnu::always_inline]] inline void store_relaxed(double& to, double value) noexcept {
+#if defined(__x86_64__) && !defined(PEPPER_DETAIL_TSAN)
+  asm("movsd %1, %0"
+      : "=m"(to)
+      : "x"(value));  // aligned 8 bytes: one store, never torn; opaque to the optimiser, so no data race it could exploit
+#else
+  std::atomic_ref(to).store(value, std::memory_order_relaxed);  // [relaxed: published by the cursor]
+#endif
+}
 
 /// One captured value. Plain fields: whoever reads them owns them by then, but for the copy that the drainer makes of an open chunk, which
 /// its owner may be about to reuse (it is thrown away then, see ThreadBlock). So writer and copier go through std::atomic_ref, relaxed,
@@ -14,8 +35,8 @@ struct Record {
   double value;
 
   void write(std::uint64_t new_head, double new_value) noexcept {
-    std::atomic_ref(head).store(new_head, std::memory_order_relaxed);    // [relaxed: published by the cursor]
-    std::atomic_ref(value).store(new_value, std::memory_order_relaxed);  // [relaxed: published by the cursor]
+    std::atomic_ref(head).store(new_head, std::memory_order_relaxed);  // [relaxed: published by the cursor]
+    store_relaxed(value, new_value);                                   // [relaxed: published by the cursor]
   }
 };
 static_assert(sizeof(Record) == 16);
@@ -39,3 +60,5 @@ inline constexpr std::size_t kChunkRecords = (kChunkBytes - kChunkHeaderBytes) /
 static_assert(kChunkRecords == 255);
 
 }  // namespace pepper::detail
+
+#undef PEPPER_DETAIL_TSAN
