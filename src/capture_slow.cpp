@@ -60,33 +60,57 @@ bool Place::park(Cursor& cursor) noexcept {
   return false;
 }
 
+bool Place::try_charge(std::size_t bytes) noexcept {
+  if (!budget_.try_take(bytes)) return false;
+  charged_.fetch_add(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  return true;
+}
+
+std::size_t Place::block_bytes() const noexcept {
+  return sizeof(ThreadBlock) + sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_ + 1);
+}
+
+/// A thread that was here before, and now records for another collector.
+bool Place::welcome_back(ThreadBlock& block) noexcept {
+  if (!try_charge(block_bytes())) return false;
+  block.generation = generation();
+  const std::size_t capacity = pool_chunks_ + 1;
+  if (block.queue_capacity() >= capacity) return true;
+  try {
+    block.replace_producer(sealed_.make_producer(capacity), capacity);
+  } catch (const std::bad_alloc&) {  // the old one does, and what finds no room in it is folded by the thread
+  }
+  return true;
+}
+
 ThreadBlock* Place::attach(ThreadRecord& thread) noexcept {
   ThreadBlock*& block = thread.blocks[index_];
-  if (block != nullptr) {
-    block->generation = generation();
-    return block;
-  }
+  if (block != nullptr && block->generation == generation()) return block;
   if (thread.is_attaching) return nullptr;  // an allocator that records what we allocate here
-  const std::size_t bytes =
-      sizeof(ThreadBlock) + sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_);
-  if (!budget_.try_take(bytes)) return nullptr;
   thread.is_attaching = true;
+  const bool is_there = block != nullptr ? welcome_back(*block) : (block = make_block(thread.cursors[index_])) != nullptr;
+  thread.is_attaching = false;
+  return is_there ? block : nullptr;
+}
+
+ThreadBlock* Place::make_block(Cursor& cursor) noexcept {
+  const std::size_t capacity = pool_chunks_ + 1;
+  if (!try_charge(block_bytes())) return nullptr;
   auto* const chunk = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
+  ThreadBlock* block = nullptr;
   try {
-    auto made = std::make_unique<ThreadBlock>(thread.cursors[index_], sealed_.make_producer(pool_chunks_ + 1));
-    if (chunk != nullptr && made->reserve(series_.room(), budget_)) {
-      made->generation = generation();
-      made->open(chunk);
-      block = made.release();
-    }
+    auto made = std::make_unique<ThreadBlock>(cursor, sealed_.make_producer(capacity), capacity);
+    if (chunk != nullptr && made->reserve(series_.room(), budget_)) block = made.release();
   } catch (const std::bad_alloc&) {  // said by returning null
   }
-  thread.is_attaching = false;
   if (block == nullptr) {
     if (chunk != nullptr) unmap_pages(chunk, sizeof(Chunk));
-    budget_.give_back(bytes);
+    budget_.give_back(block_bytes());
+    charged_.fetch_sub(block_bytes(), std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     return nullptr;
   }
+  block->generation = generation();
+  block->open(chunk);
   block->next = blocks_.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
   // [blocks:release] pairs with [blocks:acquire] in first_block(); [relaxed: a failed try reads the head anew, and nothing through it]
   while (!blocks_.compare_exchange_weak(block->next, block, std::memory_order_release, std::memory_order_relaxed)) continue;
@@ -120,7 +144,8 @@ Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
 bool Place::make_room(ThreadRecord& thread) noexcept {
   ThreadBlock* block = thread.blocks[index_];
   if (block == nullptr) return attach(thread) != nullptr;
-  block->generation = generation();
+  if (block->generation != generation() && attach(thread) == nullptr) [[unlikely]]
+    return false;
   Chunk* fresh = try_take_free(*block);
   const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
   if (fresh == nullptr && policy == OverflowPolicy::block && !is_service_thread) fresh = wait_for_free(*block);

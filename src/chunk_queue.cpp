@@ -45,12 +45,8 @@ void ChunkQueue::push(Producer& producer, Chunk* chunk) {
 
 bool ChunkQueue::try_pop(Chunk*& chunk) noexcept { return queue_->chunks.try_dequeue(chunk); }
 
-bool ChunkQueue::try_pop_from(Producer& from, Chunk*& chunk) noexcept {
+bool ChunkQueue::try_pop_from(const Producer& from, Chunk*& chunk) noexcept {
   return queue_->chunks.try_dequeue_from_producer(from.token_->token, chunk);
 }
-
-std::size_t ChunkQueue::try_pop_bulk(Chunk** chunks, std::size_t count) noexcept { return queue_->chunks.try_dequeue_bulk(chunks, count); }
-
-std::size_t ChunkQueue::size() const noexcept { return queue_->chunks.size_approx(); }
 
 }  // namespace pepper::detail

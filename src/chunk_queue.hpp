@@ -40,11 +40,8 @@ class ChunkQueue {
   void push(Producer&, Chunk*);
 
   [[nodiscard]] bool try_pop(Chunk*&) noexcept;
-  /// Pops only what `from` pushed: no walk over other producers.
-  [[nodiscard]] bool try_pop_from(Producer& from, Chunk*&) noexcept;
-  [[nodiscard]] std::size_t try_pop_bulk(Chunk** chunks, std::size_t count) noexcept;
-  /// At least as many as were pushed before the call, less those popped.
-  [[nodiscard]] std::size_t size() const noexcept;
+  /// Pops what `from` pushed, first in, first out. Finds what was pushed before the call.
+  [[nodiscard]] bool try_pop_from(const Producer& from, Chunk*&) noexcept;
 
  private:
   struct Queue;

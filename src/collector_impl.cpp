@@ -22,6 +22,21 @@ TelemetryConfig checked(TelemetryConfig config) {
   return config;
 }
 
+/// As it may stand in a message: no more than 2 KiB, control bytes as \xNN.
+std::string quoted(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out(1, '"');
+  for (const char c : text.substr(0, 2048)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    }
+  }
+  return out += '"';
+}
+
 }  // namespace
 
 Collector::Collector(TelemetryConfig config, KeyHash hash)
@@ -50,7 +65,7 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
   check(options);
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
-    throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": \"" + std::string(refusal.text.substr(0, 2048)) + '"');
+    throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": " + quoted(refusal.text));
   }
   if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
   const Registry::Interned interned = registry_->intern(key, kind, options.unit, options.help, true);
@@ -94,7 +109,7 @@ const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsVie
   ThreadRecord* const thread = this_thread();
   ThreadBlock* const block = thread == nullptr ? nullptr : place_.attach(*thread);
   if (block == nullptr) return entry;
-  if (block->cache == nullptr && place_.budget().try_take(sizeof(DynamicCache)))
+  if (block->cache == nullptr && place_.try_charge(sizeof(DynamicCache)))
     block->cache = std::make_unique<DynamicCache>(place_.generation());
   if (block->cache != nullptr) block->cache->put(place_.generation(), name, tags, *entry);
   return entry;

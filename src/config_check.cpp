@@ -1,5 +1,6 @@
 #include "config_check.hpp"
 
+#include <charconv>
 #include <stdexcept>
 #include <string>
 
@@ -48,7 +49,9 @@ void check(const SeriesOptions& options) {
   if (options.help.size() > 1024)
     throw std::invalid_argument("SeriesOptions::help is longer than 1024 bytes: " + std::string(options.help.substr(0, 255)));
   if (!(options.relative_error >= 1e-6 && options.relative_error <= 0.5)) {
-    throw std::invalid_argument("SeriesOptions::relative_error is " + std::to_string(options.relative_error) + "; it must be 1e-6 to 0.5");
+    char digits[32];
+    const std::string value(digits, std::to_chars(digits, digits + sizeof digits, options.relative_error).ptr);
+    throw std::invalid_argument("SeriesOptions::relative_error is " + value + "; it must be 1e-6 to 0.5");
   }
 }
 

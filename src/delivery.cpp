@@ -70,16 +70,26 @@ void Delivery::observe(Clock::time_point deadline) {
 
 void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   std::unique_lock lock(mutex_);
-  if (subscribers_.empty()) return;
+  // Flushes may overtake each other on the way here: a later snapshot was given out already.
+  if (subscribers_.empty() || snapshot->sequence() <= latest_sequence_) return;
+  if (!has_thread_ && runs_callbacks_of == this) return;
+  latest_sequence_ = snapshot->sequence();
+  mail_ = std::move(snapshot);
   if (has_thread_) {
-    mail_ = std::move(snapshot);
     to_thread_.notify_one();
-    return;
+  } else if (!is_delivering_) {
+    is_delivering_ = true;
+    while (mail_ != nullptr) give_out(lock);
+    is_delivering_ = false;
   }
-  if (runs_callbacks_of == this) return;
+}
+
+void Delivery::give_out(std::unique_lock<std::mutex>& lock) noexcept {
+  const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Callbacks subscribers = living(subscribers_);
   lock.unlock();
   run_all(subscribers, snapshot.get(), "on_snapshot callback");
+  lock.lock();
 }
 
 void Delivery::run() noexcept {
@@ -97,11 +107,7 @@ void Delivery::run() noexcept {
       rounds_done_ = round;
       from_thread_.notify_all();
     } else if (mail_ != nullptr) {
-      const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
-      const Callbacks subscribers = living(subscribers_);
-      lock.unlock();
-      run_all(subscribers, snapshot.get(), "on_snapshot callback");
-      lock.lock();
+      give_out(lock);
     } else {
       break;
     }

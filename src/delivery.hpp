@@ -28,7 +28,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
 
   /// Has each observer asked once, and waits for that until the deadline. Does nothing inside a callback.
   void observe(Clock::time_point deadline);
-  /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. Inside a callback, and inline, nothing is delivered twice.
+  /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. Inline, what is flushed inside a callback is not
+  /// delivered.
   void deliver(std::shared_ptr<const Snapshot> snapshot);
 
   /// Delivers what is in the mailbox and ends the thread; from now on it works inline. False: not done by then, and the thread was left to
@@ -42,6 +43,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   void run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept;
   [[nodiscard]] static Callbacks living(Callbacks& callbacks);
   void start_thread();
+  /// What is in the mailbox, unlocked meanwhile.
+  void give_out(std::unique_lock<std::mutex>& lock) noexcept;
   void run() noexcept;
 
   const std::shared_ptr<Errors> errors_;
@@ -50,6 +53,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   Callbacks subscribers_, observers_;
   std::shared_ptr<const Snapshot> mail_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
+  std::uint64_t latest_sequence_ = 0;
+  bool is_delivering_ = false;  ///< inline, on some thread: who comes meanwhile leaves it the mail
   bool may_have_thread_;
   std::thread thread_;
   bool has_thread_ = false, is_stopping_ = false;

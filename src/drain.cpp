@@ -2,7 +2,6 @@
 
 #include "mapping.hpp"
 
-#include <algorithm>
 #include <new>
 
 namespace pepper::detail {
@@ -13,8 +12,7 @@ Drain::Drain(Place& place) : place_(place), capacity_(place.series().capacity())
   if (cells_ == nullptr || changed_ == nullptr) throw std::bad_alloc{};
   // Threads may be recording for a collector that was here before, in chunks that are theirs: begin where they are.
   is_discarding_ = true;
-  mark(true);
-  drain_queue();
+  drain_queue(mark(true));
   discarded_ = 0;
   for (ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) discarded_ += block->taken_position();
   is_discarding_ = false;
@@ -27,10 +25,7 @@ Drain::~Drain() {
   unmap_pages(changed_, capacity_ * sizeof(std::uint32_t));
 }
 
-void Drain::look() {
-  mark(false);
-  drain_queue();
-}
+void Drain::look() { drain_queue(mark(false)); }
 
 void Drain::make_ready(const ThreadBlock* first) {
   std::size_t blocks = 0;
@@ -50,7 +45,7 @@ void Drain::make_ready(const ThreadBlock* first) {
   }
 }
 
-void Drain::mark(bool always_exchange) {
+ThreadBlock* Drain::mark(bool always_exchange) {
   ThreadBlock* const first = place_.first_block();
   make_ready(first);
   for (ThreadBlock* block = first; block != nullptr; block = block->next) {
@@ -58,37 +53,23 @@ void Drain::mark(bool always_exchange) {
     const ThreadBlock::Claim claim = block->claim(copy->records, always_exchange);
     if (claim.records != 0 || claim.how != ThreadBlock::Claim::How::no_set) open_.push_back({block, claim, copy});
   }
+  return first;
 }
 
-std::size_t Drain::pop_sealed(Chunk** chunks, std::size_t count) noexcept {
-  const std::size_t popped = place_.sealed().try_pop_bulk(chunks, count);
-  Chunk** const end = std::remove(chunks, chunks + popped, nullptr);  // see ChunkQueue::make_producer()
-  for (Chunk** chunk = chunks; chunk != end; ++chunk) {
-    (void)(*chunk)->owner.load(std::memory_order_acquire);  // [sealed:acquire] pairs with [sealed:release] in ThreadBlock::seal_into()
-  }
-  std::fill(end, chunks + popped, nullptr);
-  return popped;
-}
-
-void Drain::drain_queue() {
-  constexpr std::size_t kBatch = 64;
-  Chunk* batch[kBatch];
-  std::size_t left = place_.sealed().size();
-  chunks_seen_ = left;
-  while (left != 0) {
-    const std::size_t popped = pop_sealed(batch, std::min(left, kBatch));
-    if (popped == 0) break;
-    left -= popped;
-    for (std::size_t i = 0; i < popped && batch[i] != nullptr; ++i) {
-      const Record* const next = i + 1 < popped && batch[i + 1] != nullptr ? batch[i + 1]->records : nullptr;
-      // [relaxed: acquired with the chunk]
-      ThreadBlock* const owner = batch[i]->owner.load(std::memory_order_relaxed);
-      // [relaxed: acquired with the chunk]
-      if (batch[i]->epoch.load(std::memory_order_relaxed) > owner->claimed_epoch()) {
-        later_.push_back(batch[i]);
-      } else {
-        take_chunk(batch[i], next);
+void Drain::drain_queue(ThreadBlock* first) {
+  chunks_seen_ = 0;
+  for (ThreadBlock* block = first; block != nullptr; block = block->next) {
+    // Thread by thread: the queue as a whole would give out one thread's newest before another's oldest.
+    Chunk* chunk = block->pop_sealed(place_.sealed());
+    while (chunk != nullptr) {
+      ++chunks_seen_;
+      if (chunk->epoch.load(std::memory_order_relaxed) > block->marked_epoch()) {  // [relaxed: acquired with the chunk]
+        later_.push_back(chunk);
+        break;
       }
+      Chunk* const next = block->pop_sealed(place_.sealed());
+      take_chunk(chunk, next == nullptr ? nullptr : next->records);
+      chunk = next;
     }
   }
   for (const Open& open : open_) take_set(open);

@@ -22,10 +22,10 @@ struct Ledger {
 
 /// Takes records from threads and folds them into the aggregates, which it alone owns. Every member under the collector's drain mutex.
 ///
-/// A look has a mark and a drain. The mark: each thread's open chunk and overload set is claimed, as it stands. Then the queue is drained
-/// down to its size after the mark, so that all that was recorded before the look is in it, and the look ends however fast records arrive.
-/// Per thread the queued chunks are folded first, then the set, then the open part: the order in which they were recorded, so that `last`
-/// is the last.
+/// A look has a mark and a drain. The mark: each thread's open chunk and overload set is claimed, as it stands. Then each thread's queued
+/// chunks are taken up to the one it was in at its mark, so that all that was recorded before the look is in it, and the look ends however
+/// fast records arrive. Per thread the queued chunks are folded first, then the set, then the open part: the order in which they were
+/// recorded, so that `last` is the last.
 class Drain {
  public:
   explicit Drain(Place& place);
@@ -56,9 +56,8 @@ class Drain {
   };
 
   void make_ready(const ThreadBlock* first);
-  void mark(bool always_exchange);
-  void drain_queue();
-  [[nodiscard]] std::size_t pop_sealed(Chunk** chunks, std::size_t count) noexcept;
+  [[nodiscard]] ThreadBlock* mark(bool always_exchange);
+  void drain_queue(ThreadBlock* first);
   void take_chunk(Chunk* chunk, const Record* next) noexcept;
   void take_set(const Open& open) noexcept;
   void take_records(const Record* records, std::size_t count, const Record* next) noexcept;

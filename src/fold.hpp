@@ -190,8 +190,9 @@ std::uint64_t fold(const Record* records, std::size_t count, const FoldTable tab
       __builtin_prefetch(next + (at - records));
       __builtin_prefetch(next + (at - records) + kRunStep / 2);
     }
-    std::size_t length =
-        at[kRunStep - 1].head == at[0].head && extra_of(at[0].head) == kExtraPlain ? run_length(at, static_cast<std::size_t>(end - at)) : 0;
+    std::size_t length = at[kRunStep - 1].head == at[0].head && at[1].head == at[0].head && extra_of(at[0].head) == kExtraPlain
+                             ? run_length(at, static_cast<std::size_t>(end - at))
+                             : 0;
     if (length != 0) {
       Cell* const cell = cell_for(at->head);
       if (cell != nullptr && fold_run(*cell, at, length, table)) {

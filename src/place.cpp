@@ -84,6 +84,7 @@ void Place::leave() noexcept {
     on_pressure = nullptr;
   }
   budget_.give_back(pool_chunks_ * sizeof(Chunk) + tickets_used_ * kTicketBytes);
+  budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
   is_used_ = false;
 }
 

@@ -48,6 +48,8 @@ class Place {
   [[nodiscard]] bool renew(ThreadRecord& thread) noexcept;
   /// The thread's block, made if there is none. Null: no memory.
   [[nodiscard]] ThreadBlock* attach(ThreadRecord& thread) noexcept;
+  /// Takes what a thread needs here from the budget, until the collector leaves.
+  [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
   /// Counts records that found no chunk at all.
   void refuse(Cause cause, std::uint64_t count) noexcept;
 
@@ -60,7 +62,6 @@ class Place {
   [[nodiscard]] std::uint64_t refused(Cause cause) const noexcept;
   /// Makes an emptied chunk free. Throws std::bad_alloc.
   void recycle(Chunk* chunk);
-  [[nodiscard]] std::size_t free_chunks() const noexcept { return free_.size(); }
   [[nodiscard]] std::size_t pool_chunks() const noexcept { return pool_chunks_; }
 
   // The collector. ------------------------------------------------------------------------------------------------------------------
@@ -82,6 +83,9 @@ class Place {
 
  private:
   [[nodiscard]] bool make_room(ThreadRecord& thread) noexcept;
+  [[nodiscard]] ThreadBlock* make_block(Cursor& cursor) noexcept;
+  [[nodiscard]] bool welcome_back(ThreadBlock& block) noexcept;
+  [[nodiscard]] std::size_t block_bytes() const noexcept;
   [[nodiscard]] bool is_open() const noexcept {
     return gate_.load(std::memory_order_acquire) != 0;  // [gate:acquire] pairs with [gate:release] in open_gate()
   }
@@ -100,6 +104,7 @@ class Place {
   std::atomic<bool> may_block_{false};
   std::atomic<ThreadBlock*> blocks_{nullptr};
   std::atomic<std::uint64_t> refused_[5]{};  ///< by Cause
+  std::atomic<std::size_t> charged_{0};      ///< bytes for threads, given back by leave()
   ChunkQueue sealed_, free_;
   ChunkQueue::Producer recycler_;
 

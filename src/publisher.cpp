@@ -4,7 +4,7 @@
 
 namespace pepper::detail {
 
-Publisher::Publisher(std::shared_ptr<const Registry> registry)
+Publisher::Publisher(std::shared_ptr<Registry> registry)
     : registry_(std::move(registry)), order_(std::make_shared<const SeriesOrder>(registry_, 0)) {}
 
 ValuesPage& Publisher::writable_page(std::uint32_t page) {
@@ -14,7 +14,7 @@ ValuesPage& Publisher::writable_page(std::uint32_t page) {
 }
 
 std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, Budget& budget, CollectorStats stats) {
-  const std::uint32_t size = registry_->size();
+  const std::uint32_t size = registry_->size_for_snapshot(next_sequence_ + 1);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   const std::size_t pages = (std::size_t{size} + ValuesPage::kSeries - 1) / ValuesPage::kSeries;
   pages_.reserve(pages);

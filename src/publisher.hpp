@@ -15,7 +15,7 @@ namespace pepper::detail {
 /// before. Under the collector's drain mutex.
 class Publisher {
  public:
-  explicit Publisher(std::shared_ptr<const Registry> registry);
+  explicit Publisher(std::shared_ptr<Registry> registry);
 
   /// Throws std::bad_alloc, and then publishes it all with the next call.
   [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, Budget& budget, CollectorStats stats);
@@ -23,7 +23,7 @@ class Publisher {
  private:
   ValuesPage& writable_page(std::uint32_t page);
 
-  std::shared_ptr<const Registry> registry_;
+  std::shared_ptr<Registry> registry_;
   std::shared_ptr<const SeriesOrder> order_;
   std::vector<PageRef> pages_;
   std::uint64_t next_sequence_ = 0;

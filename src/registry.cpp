@@ -116,7 +116,7 @@ SeriesEntry* Registry::store_entry(const SeriesKey& key) {
   return made;
 }
 
-SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_forced) {
+SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, const Nature& nature, bool is_forced) {
   if (is_forced) {
     place_.budget().take(kSeriesBytes);
   } else if (!place_.budget().try_take(kSeriesBytes)) {
@@ -138,7 +138,9 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_for
 
   SeriesEntry* const made = store_entry(key);
   made->number = base_ + index;
-  place_.series().set_kind(index, Kind::summary);  // the collector here before may have left another
+  made->first_kind = nature.kind;
+  made->is_overflow = nature.is_overflow;
+  describe(*made, nature);
   names_.insert(made->name());
   page_of(index)[index % kPageEntries] = made;
   insert(*tables_.back(), hash, index);
@@ -146,15 +148,16 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, bool is_for
   return made;
 }
 
-SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key) {
+SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& nature) {
   const Tag tag{kOverflow, "true"};
   const bool is_known_name = names_.contains(key.name());
   for (const bool is_own : {is_known_name, false}) {
     const SeriesKey overflow = is_own ? SeriesKey(key.name(), std::span(&tag, 1)) : SeriesKey(kOverflow, TagsView{});
-    const std::uint64_t hash = overflow.hash(hash_);
     const std::uint32_t index = find(overflow);
     if (index != kNone) return const_cast<SeriesEntry*>(&entry(index));
-    if (SeriesEntry* const made = add(overflow, hash, !is_own)) return made;
+    // The one for all names takes anything: it is a summary.
+    const Nature own{is_own ? nature.kind : Kind::summary, is_own ? nature.unit : "", is_own ? nature.help : "", nature.is_bound, true};
+    if (SeriesEntry* const made = add(overflow, overflow.hash(hash_), own, !is_own)) return made;
   }
   return nullptr;  // not reached: the last of them is made whatever the budget says
 }
@@ -166,38 +169,55 @@ void Registry::give_tickets(SeriesEntry& entry) {
   entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
 }
 
-void Registry::set_text(SeriesEntry& entry, std::string_view unit, std::string_view help) {
-  if (unit.empty() && help.empty()) return;
-  texts_.push_back(std::make_unique<SeriesText>(SeriesText{std::string(unit), std::string(help)}));
-  place_.budget().take(sizeof(SeriesText) + unit.size() + help.size());
-  bytes_ += sizeof(SeriesText) + unit.size() + help.size();
-  entry.text.store(texts_.back().get(), std::memory_order_release);  // [text:release] pairs with [text:acquire] in Snapshot::in_order()
+void Registry::describe(SeriesEntry& entry, const Nature& nature) {
+  if (nature.kind == Kind::gauge) give_tickets(entry);
+  if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
+    texts_.push_back(
+        std::make_unique<SeriesText>(SeriesText{nature.kind, std::string(nature.unit), std::string(nature.help), next_sequence_}));
+    const std::size_t bytes = sizeof(SeriesText) + nature.unit.size() + nature.help.size();
+    place_.budget().take(bytes);
+    bytes_ += bytes;
+    entry.text.store(texts_.back().get(), std::memory_order_release);  // [text:release] pairs with [text:acquire] in read()
+  }
+  entry.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
+  place_.series().set_kind(entry.number - base_, nature.kind);
+  entry.is_bound = nature.is_bound;
+}
+
+std::uint32_t Registry::size_for_snapshot(std::uint64_t next_sequence) {
+  const std::lock_guard lock(mutex_);
+  next_sequence_ = next_sequence;
+  return size();
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
+  const Nature nature{kind, unit, help, is_bind, false};
   const std::uint64_t hash = key.hash(hash_);
   const std::lock_guard lock(mutex_);
   const std::uint32_t index = find(key);
   SeriesEntry* entry = index == kNone ? nullptr : const_cast<SeriesEntry*>(&this->entry(index));
-  bool is_new = false;
   if (entry == nullptr && ordinary_ < max_series_) {
-    entry = add(key, hash, false);
-    is_new = entry != nullptr;
-    ordinary_ += is_new;
+    entry = add(key, hash, nature, false);
+    if (entry != nullptr) {
+      ++ordinary_;
+      return {entry, false};
+    }
   }
-  if (entry == nullptr) entry = find_or_add_overflow(key);
-  if (kind == Kind::gauge) give_tickets(*entry);  // for the handle, even where the series is another kind
-  if (is_new || (is_bind && !entry->is_bound)) {
-    entry->kind.store(kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
-    place_.series().set_kind(entry->number - base_, kind);
-    set_text(*entry, unit, help);
-    entry->is_bound = is_bind;
+  if (entry == nullptr) entry = find_or_add_overflow(key, nature);
+  if (kind == Kind::gauge) give_tickets(*entry);                                  // for the handle, even where the series is another kind
+  const bool is_same_kind = entry->kind.load(std::memory_order_relaxed) == kind;  // [relaxed: written under the mutex]
+  if (entry->is_overflow) {
+    // Series of several kinds may end up here: then it is a summary, which refuses nothing that one of them would take.
+    if (!is_same_kind && entry->name() != kOverflow) describe(*entry, {Kind::summary, {}, {}, true, true});
+    return {entry, false};
+  }
+  if (is_bind && !entry->is_bound) {
+    describe(*entry, nature);
     return {entry, false};
   }
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-  const bool is_conflict =
-      is_bind && (entry->kind.load(std::memory_order_relaxed) != kind ||  // [relaxed: written under the mutex]
-                  (!unit.empty() && (text == nullptr || text->unit != unit)) || (!help.empty() && (text == nullptr || text->help != help)));
+  const bool is_conflict = is_bind && (!is_same_kind || (!unit.empty() && (text == nullptr || text->unit != unit)) ||
+                                       (!help.empty() && (text == nullptr || text->help != help)));
   return {entry, is_conflict};
 }
 

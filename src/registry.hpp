@@ -21,9 +21,12 @@
 
 namespace pepper::detail {
 
-/// Unit and help, for the series that have any.
+/// What was said of a series when it was bound. A series that record(name, ...) created has none at first, and gets one with its first
+/// bind: so that a snapshot stays what it was, each says from which snapshot on it holds.
 struct SeriesText {
+  Kind kind;
   std::string unit, help;
+  std::uint64_t since;  ///< sequence of a snapshot
 };
 
 /// One series, for as long as its registry lives. All but `kind`, `text` and `tickets` is set before the entry can be found.
@@ -38,8 +41,10 @@ struct SeriesEntry {
   std::uint32_t number = 0;                                   ///< what its records carry
   std::uint16_t name_size = 0;
   std::uint8_t tag_count = 0;
-  bool is_bound = false;  ///< not only created by record(name, ...); under the registry's mutex
+  Kind first_kind = Kind::summary;  ///< in snapshots that are older than `text`
   std::atomic<Kind> kind{Kind::summary};
+  bool is_bound = false;     ///< not only created by record(name, ...); under the registry's mutex
+  bool is_overflow = false;  ///< where series went for which there was no room
 };
 
 /// All series of a collector: interned once, found without a lock, never removed. Outlives the collector while snapshots are kept.
@@ -66,6 +71,9 @@ class Registry {
   [[nodiscard]] std::uint32_t size() const noexcept {
     return size_.load(std::memory_order_acquire);  // [series:acquire] pairs with [series:release] in Registry::add()
   }
+
+  /// For a snapshot: how many series it has. What is bound from now on holds from the one with `next_sequence` on.
+  [[nodiscard]] std::uint32_t size_for_snapshot(std::uint64_t next_sequence);
 
   struct Interned {
     SeriesEntry* entry;
@@ -97,10 +105,16 @@ class Registry {
   [[nodiscard]] std::uint32_t finish(const SeriesKey& key, Probe probe) const noexcept;
   void probe_on(Probe& probe) const noexcept;
   [[nodiscard]] SeriesEntry* store_entry(const SeriesKey& key);
-  [[nodiscard]] SeriesEntry* add(const SeriesKey& key, std::uint64_t hash, bool is_forced);
-  [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key);
+  /// What a new series is.
+  struct Nature {
+    Kind kind = Kind::summary;
+    std::string_view unit{}, help{};
+    bool is_bound = false, is_overflow = false;
+  };
+  [[nodiscard]] SeriesEntry* add(const SeriesKey& key, std::uint64_t hash, const Nature& nature, bool is_forced);
+  [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key, const Nature& nature);
   void give_tickets(SeriesEntry& entry);
-  void set_text(SeriesEntry& entry, std::string_view unit, std::string_view help);
+  void describe(SeriesEntry& entry, const Nature& nature);
   [[nodiscard]] std::byte* store(std::size_t bytes);
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
 
@@ -119,6 +133,7 @@ class Registry {
   std::size_t arena_bytes_ = 0;  ///< of all
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
+  std::uint64_t next_sequence_ = 0;
   std::uint32_t ordinary_ = 0;  ///< series that max_series limits
   std::size_t bytes_ = 0;       ///< taken from the budget
 };

@@ -17,9 +17,11 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   SeriesSnapshot series;
   series.name = entry.name();
   series.tags = entry.tags();
-  series.kind = entry.kind.load(std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
-  // [text:acquire] pairs with [text:release] in Registry::set_text()
-  if (const detail::SeriesText* const text = entry.text.load(std::memory_order_acquire)) {
+  series.kind = entry.first_kind;
+  // [text:acquire] pairs with [text:release] in Registry::describe()
+  const detail::SeriesText* const text = entry.text.load(std::memory_order_acquire);
+  if (text != nullptr && text->since <= data.sequence) {
+    series.kind = text->kind;
     series.unit = text->unit;
     series.help = text->help;
   }

@@ -21,12 +21,39 @@ void ThreadBlock::open(Chunk* first) noexcept { move_cursor(first, look().epoch)
 
 bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
   Chunk* const full = chunk_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
-  full->owner.store(this, std::memory_order_release);          // [sealed:release] pairs with [sealed:acquire] in Drain::pop_sealed()
-  if (!sealed.try_push(producer_, full)) return false;
+  full->owner.store(this, std::memory_order_release);          // [sealed:release] pairs with [sealed:acquire] in ThreadBlock::pop_sealed()
+  if (!sealed.try_push(queue_end().producer, full)) return false;
   Word word = look();
   move_cursor(fresh, word.epoch + 1);
   while (!exchange(word, {word.epoch + 1, 0, State::open, word.set, word.dirty})) continue;  // only a look of the drainer makes it fail
   return true;
+}
+
+void ThreadBlock::replace_producer(ChunkQueue::Producer producer, std::size_t capacity) {
+  const QueueEnd* const older = queue_ends_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+  // [ends:release] pairs with [ends:acquire] in pop_sealed()
+  queue_ends_.store(new QueueEnd{std::move(producer), capacity, older}, std::memory_order_release);
+}
+
+Chunk* ThreadBlock::pop_sealed(ChunkQueue& sealed) const noexcept {
+  Chunk* chunk = nullptr;
+  const auto pop_from = [&](const QueueEnd& end) {
+    while (sealed.try_pop_from(end.producer, chunk)) {
+      if (chunk == nullptr) continue;                      // see ChunkQueue::make_producer()
+      (void)chunk->owner.load(std::memory_order_acquire);  // [sealed:acquire] pairs with [sealed:release] in seal_into()
+      return true;
+    }
+    return false;
+  };
+  // [ends:acquire] pairs with [ends:release] in replace_producer(). The oldest first: what is in it was sealed first.
+  const QueueEnd* const newest = queue_ends_.load(std::memory_order_acquire);
+  for (const QueueEnd* popped = nullptr; popped != newest;) {
+    const QueueEnd* end = newest;
+    while (end->older != popped) end = end->older;
+    if (pop_from(*end)) return chunk;
+    popped = end;
+  }
+  return nullptr;
 }
 
 ThreadBlock::Word ThreadBlock::begin_fold() noexcept {
@@ -103,6 +130,7 @@ void ThreadBlock::copy(Record* to, const Chunk& chunk, std::uint32_t from, std::
 ThreadBlock::Claim ThreadBlock::claim(Record* buffer, bool always_exchange) noexcept {
   Word word = look();
   for (bool is_first_try = true;; is_first_try = false) {
+    marked_epoch_ = word.epoch;
     if (word.state == State::stolen) return {};  // by an earlier look, and the owner has not moved since: all of it is taken
     if (stolen_is_uncleared_) {
       sets_[word.set ^ 1].clear();  // the owner has left the stolen set

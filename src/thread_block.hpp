@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace pepper::detail {
 
@@ -38,7 +39,10 @@ namespace pepper::detail {
 /// left it. The copies of chunk records taken before a failed exchange are thrown away.
 class alignas(kCacheLine) ThreadBlock {
  public:
-  ThreadBlock(Cursor& cursor, ChunkQueue::Producer producer) noexcept : cursor_(cursor), producer_(std::move(producer)) {}
+  /// Throws std::bad_alloc.
+  ThreadBlock(Cursor& cursor, ChunkQueue::Producer producer, std::size_t capacity) : cursor_(cursor) {
+    replace_producer(std::move(producer), capacity);
+  }
 
   [[nodiscard]] bool reserve(std::uint32_t set_capacity, Budget& budget) noexcept {
     return sets_[0].reserve(set_capacity, budget) && sets_[1].reserve(set_capacity, budget);
@@ -48,6 +52,10 @@ class alignas(kCacheLine) ThreadBlock {
 
   /// Which collector of its place this thread has last recorded for.
   std::uint64_t generation = 0;
+  /// For how many chunks under way its end of the queue has room.
+  [[nodiscard]] std::size_t queue_capacity() const noexcept { return queue_end().capacity; }
+  /// From now on pushes through this end: for a collector with a larger pool than the one before. Throws std::bad_alloc.
+  void replace_producer(ChunkQueue::Producer producer, std::size_t capacity);
   /// Never was touched by attach_thread().
   bool is_untouched = true;
   /// A free chunk that could not be used; tried first next time.
@@ -95,6 +103,10 @@ class alignas(kCacheLine) ThreadBlock {
     return epoch == claimed_.epoch ? claimed_.taken : epoch == previous_.epoch ? previous_.taken : 0;
   }
   [[nodiscard]] std::uint64_t claimed_epoch() const noexcept { return claimed_.epoch; }
+  /// The epoch that the latest claim() met: chunks up to it were queued before.
+  [[nodiscard]] std::uint64_t marked_epoch() const noexcept { return marked_epoch_; }
+  /// The next chunk this thread has queued, in its order; null: none.
+  [[nodiscard]] Chunk* pop_sealed(ChunkQueue& sealed) const noexcept;
   void note_taken(std::uint64_t epoch, std::uint32_t taken) noexcept {
     if (epoch != claimed_.epoch) previous_ = claimed_;
     claimed_ = {epoch, taken};
@@ -133,6 +145,16 @@ class alignas(kCacheLine) ThreadBlock {
     std::uint32_t taken = 0;
   };
 
+  /// Where the owner pushes what it has sealed. The newest first; what is under way in an older one must still be found.
+  struct QueueEnd {
+    mutable ChunkQueue::Producer producer;
+    std::size_t capacity;
+    const QueueEnd* older;
+  };
+  [[nodiscard]] const QueueEnd& queue_end() const noexcept {
+    return *queue_ends_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+  }
+
   [[nodiscard]] static std::uint32_t stamp_of(std::uint64_t epoch) noexcept { return static_cast<std::uint32_t>(epoch % 0xffff'ffffu) + 1; }
   [[nodiscard]] Word look() const noexcept {
     return Word::of(word_.load(std::memory_order_acquire));  // [word:acquire] pairs with [word:release] in exchange()
@@ -154,10 +176,11 @@ class alignas(kCacheLine) ThreadBlock {
   std::atomic<Chunk*> chunk_{nullptr};
   Cursor& cursor_;
   // Owner only from here...
-  alignas(kCacheLine) ChunkQueue::Producer producer_;
+  alignas(kCacheLine) std::atomic<const QueueEnd*> queue_ends_{nullptr};
   OverloadSet sets_[2];
   // ...and drainer only from here: apart from the owner's lines, as both work at once.
   alignas(kCacheLine) Taken claimed_, previous_;
+  std::uint64_t marked_epoch_ = 0;
   bool stolen_is_uncleared_ = false;
 };
 

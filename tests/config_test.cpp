@@ -82,7 +82,8 @@ TEST_CASE("the ends of the ranges are taken") {
 }
 
 TEST_CASE("a refused collector leaves nothing behind") {
-  for (int i = 0; i < 3000; ++i) CHECK_THROWS_AS(MetricsCollector(with(&TelemetryConfig::buffer_size, std::size_t{0})), std::invalid_argument);
+  for (int i = 0; i < 3000; ++i)
+    CHECK_THROWS_AS(MetricsCollector(with(&TelemetryConfig::buffer_size, std::size_t{0})), std::invalid_argument);
   MetricsCollector collector(manual());
   collector.counter("hits").add();
   CHECK(count(*collector.flush(), "hits") == 1);

@@ -23,7 +23,8 @@ TEST_CASE("record() makes a summary") {
 TEST_CASE("a metric in full is recorded by its name, value and tags") {
   MetricsCollector collector(manual());
   CHECK(collector.record(Metric{.name = "sizes", .value = 3, .tags = {{"b", "2"}, {"a", "1"}}}));
-  CHECK(collector.record(Metric{.name = "sizes", .value = 4, .timestamp = std::chrono::system_clock::now(), .tags = {{"a", "1"}, {"b", "2"}}}));
+  CHECK(collector.record(
+      Metric{.name = "sizes", .value = 4, .timestamp = std::chrono::system_clock::now(), .tags = {{"a", "1"}, {"b", "2"}}}));
   const auto snapshot = collector.flush();
   CHECK(snapshot->size() == 1);
   CHECK(series(*snapshot, "sizes", {{"a", "1"}, {"b", "2"}})->sum == 7);

@@ -68,12 +68,14 @@ TEST_CASE("a record made by a thread that has ended is in the next snapshot") {
 
 TEST_CASE("flush() has what other threads recorded before it, while they go on recording") {
   struct Way {
-    const char* name;
+    std::string name;
     std::size_t buffer_size;
     OverflowPolicy policy;
   };
-  for (const Way& way : {Way{"plenty of chunks", 1'000'000, OverflowPolicy::spill}, {"few chunks, spill", 1000, OverflowPolicy::spill},
-                         {"one chunk, spill", 1, OverflowPolicy::spill}, {"few chunks, drop", 1000, OverflowPolicy::drop}}) {
+  for (const Way& way : {Way{"plenty of chunks", 1'000'000, OverflowPolicy::spill},
+                         {"few chunks, spill", 1000, OverflowPolicy::spill},
+                         {"one chunk, spill", 1, OverflowPolicy::spill},
+                         {"few chunks, drop", 1000, OverflowPolicy::drop}}) {
     CAPTURE(way.name);
     TelemetryConfig config = manual(way.buffer_size);
     config.on_overflow = way.policy;
@@ -98,32 +100,34 @@ TEST_CASE("flush() has what other threads recorded before it, while they go on r
   }
 }
 
-TEST_CASE("flush() passes over no thread's records for those of busier threads") {
+TEST_CASE("flush() passes over no thread's records for those of the others") {
+  constexpr std::size_t kThreads = 3;
   MetricsCollector collector(manual(1'000'000));
-  const Counter seldom = collector.counter("seldom"), often = collector.counter("often");
-  std::atomic<std::uint64_t> recorded{0};
+  std::array<std::string, kThreads> names;
+  std::array<std::atomic<std::uint64_t>, kThreads> recorded{};
   std::uint64_t missed = 0;
   {
     std::vector<std::jthread> threads;
-    threads.emplace_back([&](const std::stop_token& stop) {
-      for (std::uint64_t mine = 0; !stop.stop_requested(); recorded.store(mine += 40, std::memory_order_release)) {
-        for (int i = 0; i < 40; ++i) seldom.add();
-      }
-    });
-    CHECK(contract::comes_true([&] { return recorded > 0; }));  // its queue is the older one
-    for (int i = 0; i < 2; ++i) {
-      threads.emplace_back([&](const std::stop_token& stop) {
-        while (!stop.stop_requested()) often.add();
+    for (std::size_t i = 0; i < kThreads; ++i) {
+      names[i] = "hits" + std::to_string(i);
+      threads.emplace_back([&, i, hits = collector.counter(names[i])](const std::stop_token& stop) {
+        for (std::uint64_t mine = 0; !stop.stop_requested(); recorded[i].store(mine += 40, std::memory_order_release)) {
+          for (int r = 0; r < 40; ++r) hits.add();
+        }
       });
     }
-    for (int round = 0; round < 100'000; ++round) {
-      const std::uint64_t before = recorded.load(std::memory_order_acquire);
-      missed += count(*collector.flush(), "seldom") < before;
+    // The window is narrow: two seconds met it five times over while it was open.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    while (std::chrono::steady_clock::now() < end) {
+      std::array<std::uint64_t, kThreads> before;
+      for (std::size_t i = 0; i < kThreads; ++i) before[i] = recorded[i].load(std::memory_order_acquire);
+      const auto snapshot = collector.flush();
+      for (std::size_t i = 0; i < kThreads; ++i) missed += count(*snapshot, names[i]) < before[i];
     }
   }
   CHECK(missed == 0);
   const auto snapshot = collector.flush();
-  CHECK(count(*snapshot, "seldom") == recorded);
+  for (std::size_t i = 0; i < kThreads; ++i) CHECK(count(*snapshot, names[i]) == recorded[i].load());
   CHECK(contract::is_balanced(snapshot->stats()));
 }
 

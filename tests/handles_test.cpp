@@ -20,10 +20,14 @@ template <class Handle>
 constexpr bool is_cheap_to_keep = std::is_trivially_copyable_v<Handle>&& std::is_nothrow_default_constructible_v<Handle>;
 static_assert(is_cheap_to_keep<Counter> && is_cheap_to_keep<Gauge> && is_cheap_to_keep<Summary> && is_cheap_to_keep<Histogram> &&
               is_cheap_to_keep<Timer>);
-static_assert(noexcept(std::declval<const Counter&>().add()) && noexcept(std::declval<const Gauge&>().set(1)) &&
-              noexcept(std::declval<const Summary&>().record(1)) && noexcept(std::declval<const Histogram&>().record(1)) &&
-              noexcept(std::declval<const Timer&>().record(std::declval<std::chrono::hours>())) &&
-              noexcept(std::declval<const Timer&>().record(std::span<const double>{})));
+static_assert(noexcept(std::declval<const Counter&>().add()) && noexcept(std::declval<const Gauge&>().set(1)) && noexcept(
+    std::declval<const Summary&>().record(
+        1)) && noexcept(std::declval<const Histogram&>()
+                            .record(1)) && noexcept(std::declval<const Timer&>()
+                                                        .record(
+                                                            std::declval<std::chrono::hours>())) && noexcept(std::declval<const Timer&>()
+                                                                                                                 .record(std::span<
+                                                                                                                         const double>{})));
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "contract.hpp"
 
 #include <atomic>
+#include <barrier>
 #include <optional>
 
 using namespace pepper;
@@ -159,12 +160,16 @@ TEST_CASE("a thread carries on where another has ended, and takes nothing of it 
 }
 
 TEST_CASE("many short threads take no more memory than the most that lived at once") {
-  MetricsCollector collector(manual(2000));
+  MetricsCollector collector(manual());
   const Counter hits = collector.counter("hits");
   const auto run = [&] {
+    std::barrier all_live(4);
     contract::on_threads(4, [&](std::size_t) {
+      all_live.arrive_and_wait();
       for (int i = 0; i < 300; ++i) hits.add();
+      all_live.arrive_and_wait();
     });
+    (void)collector.flush();
   };
   for (int i = 0; i < 20; ++i) run();
   const std::size_t before = collector.flush()->stats().memory_bytes;

@@ -68,10 +68,20 @@ TEST_CASE("tags are the same whatever they are passed as") {
 
 TEST_CASE("series that differ anywhere are never merged") {
   MetricsCollector collector(manual());
-  const std::vector<std::pair<std::string, Tags>> keys{
-      {"ab", {}},          {"a", {}},          {"a", {{"b", ""}}},      {"a", {{"b", "c"}}},        {"a", {{"bc", ""}}},
-      {"ab", {{"c", ""}}}, {"a", {{"c", "b"}}}, {"a", {{"b", "c;d=e"}}}, {"a", {{"b", "c"}, {"d", "e"}}}, {"A", {}},
-      {"a ", {}},          {"a", {{"b", " "}}}, {"a", {{"b", std::string_view("\0", 1)}}}, {"a{b=c}", {}}};
+  const std::vector<std::pair<std::string, Tags>> keys{{"ab", {}},
+                                                       {"a", {}},
+                                                       {"a", {{"b", ""}}},
+                                                       {"a", {{"b", "c"}}},
+                                                       {"a", {{"bc", ""}}},
+                                                       {"ab", {{"c", ""}}},
+                                                       {"a", {{"c", "b"}}},
+                                                       {"a", {{"b", "c;d=e"}}},
+                                                       {"a", {{"b", "c"}, {"d", "e"}}},
+                                                       {"A", {}},
+                                                       {"a ", {}},
+                                                       {"a", {{"b", " "}}},
+                                                       {"a", {{"b", std::string_view("\0", 1)}}},
+                                                       {"a{b=c}", {}}};
   for (std::size_t i = 0; i < keys.size(); ++i) collector.counter(keys[i].first, keys[i].second).add(static_cast<double>(i + 1));
   const auto snapshot = collector.flush();
   CHECK(snapshot->size() == keys.size());

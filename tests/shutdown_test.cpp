@@ -187,7 +187,8 @@ TEST_CASE("a user's function that blocks holds shutdown() up to its timeout and 
 }
 
 TEST_CASE("shutdown() with a timeout that is no time, or less, still drains") {
-  for (const std::chrono::nanoseconds timeout : {std::chrono::nanoseconds{0}, std::chrono::nanoseconds{-1}, std::chrono::nanoseconds::min()}) {
+  for (const std::chrono::nanoseconds timeout :
+       {std::chrono::nanoseconds{0}, std::chrono::nanoseconds{-1}, std::chrono::nanoseconds::min()}) {
     MetricsCollector collector(background());
     collector.counter("hits").add();
     (void)collector.shutdown(timeout);

@@ -186,9 +186,17 @@ TEST_CASE("a series without a distribution has no quantiles") {
 
 TEST_CASE("series come in the order of names, then of tags") {
   const std::vector<std::string> sorted{"a", "a k=", "a k=1", "a k=1 z=0", "a k=10", "a k=2", "a l=0", "aa", "b", "b a=9 b=1", "b a=9 b=2"};
-  std::vector<std::pair<std::string, Tags>> keys{
-      {"b", {{"a", "9"}, {"b", "2"}}}, {"a", {{"l", "0"}}}, {"aa", {}}, {"a", {{"k", "10"}}}, {"b", {}}, {"a", {{"k", ""}}}, {"a", {}},
-      {"a", {{"k", "2"}}}, {"b", {{"b", "1"}, {"a", "9"}}}, {"a", {{"z", "0"}, {"k", "1"}}}, {"a", {{"k", "1"}}}};
+  std::vector<std::pair<std::string, Tags>> keys{{"b", {{"a", "9"}, {"b", "2"}}},
+                                                 {"a", {{"l", "0"}}},
+                                                 {"aa", {}},
+                                                 {"a", {{"k", "10"}}},
+                                                 {"b", {}},
+                                                 {"a", {{"k", ""}}},
+                                                 {"a", {}},
+                                                 {"a", {{"k", "2"}}},
+                                                 {"b", {{"b", "1"}, {"a", "9"}}},
+                                                 {"a", {{"z", "0"}, {"k", "1"}}},
+                                                 {"a", {{"k", "1"}}}};
   MetricsCollector collector(manual());
   const auto in_order = [](const Snapshot& snapshot) {
     std::vector<std::string> labels;
@@ -211,8 +219,6 @@ TEST_CASE("a snapshot is a range as the standard algorithms know it") {
   CHECK((*std::ranges::lower_bound(*snapshot, "hits3", {}, &SeriesSnapshot::name)).sum == 3);
   CHECK(std::ranges::count_if(*snapshot, [](const SeriesSnapshot& one) { return one.sum > 4; }) == 5);
   CHECK((*std::ranges::max_element(*snapshot, {}, &SeriesSnapshot::sum)).name == "hits9");
-  auto reversed = *snapshot | std::views::reverse | std::views::transform([](const SeriesSnapshot& one) { return one.sum; });
-  CHECK(*reversed.begin() == 9);
   const auto begin = snapshot->begin();
   CHECK(begin[4].sum == 4);
   CHECK((3 + begin)->sum == 3);

@@ -57,8 +57,12 @@ class [[nodiscard]] ScopedTimer {
   void finish() noexcept {
     if (!running_) return;
     const std::int64_t ticks = elapsed();
-    const bool thrown = exceptions_ != kOneTimer && std::uncaught_exceptions() > exceptions_;
-    (thrown ? on_exception_ : timer_).record_ticks(ticks);
+    // Two calls and no reference to the one meant: so the whole object stays in registers.
+    if (exceptions_ != kOneTimer && std::uncaught_exceptions() > exceptions_) {
+      on_exception_.record_ticks(ticks);
+    } else {
+      timer_.record_ticks(ticks);
+    }
   }
 
   Timer timer_, on_exception_;

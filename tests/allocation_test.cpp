@@ -1,0 +1,225 @@
+/// A program of its own: it counts what a recording thread asks of the allocator and of the kernel, which in a test program's main thread
+/// is a lot.
+#include <pepper/pepper.hpp>
+
+#include <doctest/doctest.h>
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <string_view>
+#include <thread>
+
+namespace {
+
+constinit thread_local long allocations = 0;  // of this thread
+volatile char untouched[4 * 65536];
+constinit volatile std::sig_atomic_t syscalls = 0, last_syscall = 0;
+
+}  // namespace
+
+// glibc's allocator under its other names; ours come first in every module of the process.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
+
+void* malloc(std::size_t size) {
+  ++allocations;
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t count, std::size_t size) {
+  ++allocations;
+  return __libc_calloc(count, size);
+}
+void* realloc(void* at, std::size_t size) {
+  ++allocations;
+  return __libc_realloc(at, size);
+}
+void* memalign(std::size_t alignment, std::size_t size) {
+  ++allocations;
+  return __libc_memalign(alignment, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
+int posix_memalign(void** at, std::size_t alignment, std::size_t size) {
+  *at = memalign(alignment, size);
+  return *at == nullptr ? ENOMEM : 0;
+}
+void free(void* at) {
+  if (at != nullptr) ++allocations;
+  __libc_free(at);
+}
+}
+
+namespace {
+
+constexpr int kRecords = 1'000'000, kTimers = 1000;
+
+/// Every syscall of this thread but the few that end the count is turned into SIGSYS: counted, and not made. For good, so in a child alone.
+bool trap_syscalls() {
+  const auto allow = [](unsigned number) { return sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1); };
+  const sock_filter allowed = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      allow(SYS_rt_sigreturn),
+      allowed,
+      allow(SYS_getrusage),
+      allowed,
+      allow(SYS_write),
+      allowed,
+      allow(SYS_exit_group),
+      allowed,
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+  };
+  const sock_fprog program{sizeof filter / sizeof *filter, filter};
+  struct sigaction action {};
+  action.sa_sigaction = [](int, siginfo_t* info, void*) {
+    syscalls = syscalls + 1;
+    last_syscall = info->si_syscall;
+  };
+  action.sa_flags = SA_SIGINFO;
+  return sigaction(SIGSYS, &action, nullptr) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+long page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_minflt + usage.ru_majflt;
+}
+
+/// What a thread asked for while it recorded; the control asks for one of each on purpose.
+struct Asked {
+  long allocations = 0, page_faults = 0, syscalls = 0, last_syscall = 0;
+  bool is_counted = false;
+  std::uint64_t records = 0;
+};
+
+struct Scene {
+  pepper::FlushMode mode = pepper::FlushMode::manual;
+  std::size_t buffer_size = 2'000'000;
+  pepper::OverflowPolicy on_overflow = pepper::OverflowPolicy::spill;
+  bool asks_on_purpose = false;
+};
+
+/// Enough of the stack for what follows.
+[[gnu::noinline]] void touch_stack() {
+  volatile char stack[64 * 1024];
+  for (std::size_t i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
+}
+
+void record_all(const pepper::Counter& counter, const pepper::Gauge& gauge, pepper::Timer timer) {
+  for (int i = 0; i < kRecords; ++i) {
+    counter.add(1);
+    if (i % 100 == 0) gauge.set(i);
+  }
+  for (int i = 0; i < kTimers; ++i) const pepper::ScopedTimer scope(timer);
+}
+
+void play(const Scene& scene, int result_pipe) {
+  std::signal(SIGSEGV, SIG_DFL);  // not the test program's report
+  alarm(60);
+  Asked asked;
+  pepper::TelemetryConfig config;
+  config.flush_mode = scene.mode;
+  config.buffer_size = scene.buffer_size;
+  config.flush_interval = std::chrono::hours{1};
+  config.on_overflow = scene.on_overflow;
+  config.on_error = [](std::string_view) {};
+  // The code's own pages come in as it is run first: by another thread, for another collector.
+  std::thread([config] {
+    pepper::MetricsCollector warm(config);
+    record_all(warm.counter("c"), warm.gauge("g"), warm.timer("t"));
+    warm.flush();
+  }).join();
+  pepper::MetricsCollector& collector = *new pepper::MetricsCollector(config);
+  const pepper::Counter counter = collector.counter("c");
+  const pepper::Gauge gauge = collector.gauge("g");
+  const pepper::Timer timer = collector.timer("t");
+  collector.attach_thread();
+  touch_stack();
+  asked.is_counted = trap_syscalls();
+  (void)page_faults();
+
+  const long faults_before = page_faults(), allocations_before = allocations;
+  record_all(counter, gauge, timer);
+  if (scene.asks_on_purpose) {
+    (void)getppid();
+    free(malloc(100));
+    untouched[sizeof untouched / 2] = 1;
+  }
+  asked.allocations = allocations - allocations_before;
+  asked.page_faults = page_faults() - faults_before;
+  asked.syscalls = syscalls;
+  asked.last_syscall = last_syscall;
+  asked.records = kRecords + kRecords / 100 + kTimers;
+  (void)!write(result_pipe, &asked, sizeof asked);
+  _exit(0);
+}
+
+Asked run_in_child(const Scene& scene) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) play(scene, ends[1]);
+  close(ends[1]);
+  Asked asked;
+  const bool has_answered = read(ends[0], &asked, sizeof asked) == sizeof asked;
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  CAPTURE(status);
+  REQUIRE(has_answered);
+  REQUIRE(asked.is_counted);  // no seccomp filter here: nothing would be shown
+  return asked;
+}
+
+void check_asks_for_nothing(const Scene& scene) {
+  const Asked asked = run_in_child(scene);
+  CHECK(asked.records > 1'000'000);
+  CHECK(asked.allocations == 0);
+  CHECK(asked.page_faults == 0);
+  CAPTURE(asked.last_syscall);
+  CHECK(asked.syscalls == 0);
+}
+
+}  // namespace
+
+TEST_CASE("the counts count: an allocation, its end, a page fault and a syscall made on purpose are seen") {
+  const Asked asked = run_in_child({.asks_on_purpose = true});
+  CHECK(asked.allocations == 2);
+  CHECK(asked.page_faults >= 1);
+  CHECK(asked.syscalls == 1);
+}
+
+TEST_CASE("an attached thread records a million values and a thousand scopes without allocation, page fault or syscall: manual") {
+  check_asks_for_nothing({});
+}
+
+TEST_CASE("the same with a flusher that sleeps") { check_asks_for_nothing({.mode = pepper::FlushMode::background}); }
+
+TEST_CASE("the same where the pool is full and the thread folds its own records") {
+  for (const std::size_t buffer_size : {255u, 65'536u}) {
+    check_asks_for_nothing({.buffer_size = buffer_size});
+    check_asks_for_nothing({.mode = pepper::FlushMode::background, .buffer_size = buffer_size});
+  }
+}
+
+TEST_CASE("the same where the pool is full and its records are dropped") {
+  check_asks_for_nothing({.buffer_size = 65'536, .on_overflow = pepper::OverflowPolicy::drop});
+}

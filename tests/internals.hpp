@@ -1,0 +1,145 @@
+#pragma once
+
+#include "chunk.hpp"
+#include "chunk_queue.hpp"
+#include "fold.hpp"
+#include "mapping.hpp"
+#include "sanitizers.hpp"
+#include "thread_block.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+/// What tests of internals share.
+namespace internals {
+
+using namespace pepper;
+using namespace pepper::detail;
+
+/// Memory errors and races are looked for at a tenth of the speed: do less of it.
+inline constexpr bool kIsSanitized = sanitizers::kIsAsan || sanitizers::kIsTsan;
+
+/// Another one for each run; PEPPER_SEED repeats one. Say it in an INFO.
+inline std::uint64_t new_seed() {
+  if (const char* const given = std::getenv("PEPPER_SEED")) return std::strtoull(given, nullptr, 10);
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+/// Of one series, or of all. Integers below 2^53 add up exactly.
+struct Sum {
+  std::uint64_t count = 0;
+  double sum = 0;
+  void add(double value) noexcept {
+    ++count;
+    sum += value;
+  }
+  friend bool operator==(const Sum&, const Sum&) = default;
+};
+inline doctest::String to_string(const Sum& of) { return doctest::toString(of.count) + " records, sum " + doctest::toString(of.sum); }
+inline doctest::String toString(const Sum& of) { return to_string(of); }
+
+/// A recording thread and its drainer, both driven by the test's own thread, one step after another. Allocates nothing after its
+/// constructor.
+class Driver {
+ public:
+  static constexpr std::uint32_t kSeries = 8, kBase = 100;
+  static constexpr std::size_t kChunks = 4;
+
+  Driver() {
+    budget.set_limit(std::size_t{64} << 20);
+    series.set(kBase, kSeries);
+    REQUIRE(block.reserve(kSeries, budget));
+    auto* const chunks = static_cast<Chunk*>(map_pages(kChunks * sizeof(Chunk)));
+    REQUIRE(chunks != nullptr);
+    for (std::size_t i = 1; i < kChunks; ++i) free_[free_count_++] = &chunks[i];
+    block.open(chunks);
+  }
+
+  // The owner's steps.
+  [[nodiscard]] bool is_full() const noexcept { return cursor.load() % kChunkBytes == 0; }
+  void record(std::uint32_t index, double value) noexcept {
+    reinterpret_cast<Record*>(cursor.load())->write(make_head(kBase + index, kExtraPlain), value);
+    cursor.store(cursor.load() + sizeof(Record));
+    recorded[index].add(value);
+    ++records;
+  }
+  /// So that the open chunk has that many.
+  void record_up_to(std::uint32_t filled) noexcept {
+    while (!is_full() && Chunk::filled(cursor.load()) < filled) record(records % 3, static_cast<double>(records % 1000 + 1));
+  }
+  void seal() noexcept { is_sealed = free_count_ != 0 && block.seal_into(free_[--free_count_], sealed); }
+  void fold_own() noexcept { block.fold_own(series); }
+  void lose_own() noexcept { block.lose_own(Found::overflow); }
+
+  // The drainer's.
+  ThreadBlock::Claim claim() noexcept {
+    const ThreadBlock::Claim claim = block.claim(copy_.records);
+    for (std::uint32_t i = 0; i < claim.records; ++i) take(copy_.records[i]);
+    if (claim.how != ThreadBlock::Claim::How::no_set) {
+      const Tally& tally = block.visit(claim, [this](std::uint32_t index, const Cell& cell) {
+        taken[index].count += cell.count;
+        taken[index].sum += cell.total();
+      });
+      lost += tally[Found::overflow];
+    }
+    block.finish(claim);
+    has_seen[static_cast<std::size_t>(claim.how)] = true;
+    return claim;
+  }
+  /// Takes what the queue holds; recycles what the owner has left.
+  void drain() noexcept {
+    for (Chunk* chunk = nullptr; sealed.try_pop(chunk);) {
+      if (chunk == nullptr) continue;
+      const std::uint64_t epoch = chunk->epoch.load();
+      for (std::uint32_t i = block.taken_of(epoch); i < kChunkRecords; ++i) take(chunk->records[i]);
+      if (epoch >= block.claimed_epoch()) block.note_taken(epoch, kChunkRecords);
+      left_[left_count_++] = chunk;
+    }
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < left_count_; ++i) {
+      if (block.has_left(left_[i]->epoch.load())) {
+        free_[free_count_++] = left_[i];
+      } else {
+        left_[kept++] = left_[i];
+      }
+    }
+    left_count_ = kept;
+  }
+  void look() noexcept {
+    (void)claim();
+    drain();
+  }
+
+  [[nodiscard]] Sum all_taken() const noexcept {
+    Sum all;
+    for (const Sum& of : taken) all = {all.count + of.count, all.sum + of.sum};
+    return all;
+  }
+
+  Budget budget;
+  SeriesRange series{kSeries};
+  Cursor cursor{0};
+  ChunkQueue sealed;
+  ThreadBlock block{cursor, sealed.make_producer(kChunks), kChunks};
+  std::array<Sum, kSeries> recorded{}, taken{};
+  std::uint64_t records = 0, lost = 0;
+  bool is_sealed = false;
+  std::array<bool, 4> has_seen{};  ///< by Claim::How
+
+ private:
+  void take(const Record& record) noexcept { taken[id_of(record.head) - kBase].add(record.value); }
+
+  Chunk copy_;
+  Chunk* free_[kChunks] = {};
+  Chunk* left_[kChunks] = {};
+  std::size_t free_count_ = 0, left_count_ = 0;
+};
+
+}  // namespace internals

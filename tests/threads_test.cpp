@@ -1,0 +1,166 @@
+#include "collector_impl.hpp"
+#include "internals.hpp"
+#include "place.hpp"
+#include "threads.hpp"
+
+#include <pepper/collector.hpp>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <barrier>
+#include <fstream>
+#include <thread>
+
+using namespace internals;
+
+namespace {
+
+TelemetryConfig manual(std::size_t buffer_size = 2000) {
+  TelemetryConfig config;
+  config.buffer_size = buffer_size;
+  config.flush_mode = FlushMode::manual;
+  return config;
+}
+
+std::size_t resident_bytes() {
+  std::size_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+/// What destructors at a thread's end record into.
+Counter at_end;
+
+void record_at_end(void*) { at_end.add(); }
+void record_at_end_again(void*);
+pthread_key_t make_key(void (*destructor)(void*)) {
+  pthread_key_t key{};
+  if (pthread_key_create(&key, destructor) != 0) std::abort();
+  return key;
+}
+/// Made before the library has made its own, as destructors run in the order of their keys...
+const pthread_key_t early_key = make_key(record_at_end);
+const pthread_key_t again_key = make_key(record_at_end_again);
+/// ...and again in the next round, after all others.
+void record_at_end_again(void* rounds_left) {
+  at_end.add();
+  const auto left = reinterpret_cast<std::uintptr_t>(rounds_left);
+  if (left > 1) pthread_setspecific(again_key, reinterpret_cast<void*>(left - 1));
+}
+
+struct RecordsAsItDies {
+  ~RecordsAsItDies() { at_end.add(); }
+  void touch() {}
+};
+thread_local RecordsAsItDies made_before_first_record, made_after_first_record;
+
+}  // namespace
+
+TEST_CASE("a hundred thousand short threads take the memory of one, and lose nothing") {
+  MetricsCollector collector(manual());
+  const Counter counter = collector.counter("threads");
+  const int threads = kIsSanitized ? 5'000 : 100'000;
+  const auto run = [&](int count) {
+    for (int i = 0; i < count; ++i) std::thread([&counter] { counter.add(); }).join();
+  };
+  for (int set = 0; set < 2; ++set) {  // more than the pool holds, twice: both overload sets have what they will ever have
+    run(3000);
+    (void)collector.flush();
+  }
+  const std::size_t resident = resident_bytes(), held = collector.flush()->stats().memory_bytes;
+  run(threads);
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->find("threads")->count == static_cast<std::uint64_t>(threads + 6000));
+  CHECK(snapshot->stats().memory_bytes <= held);
+  if (!kIsSanitized) CHECK(resident_bytes() < resident + (std::size_t{1} << 20));
+}
+
+TEST_CASE("a thread goes on in the chunk of the one that has ended") {
+  const auto collector = std::make_shared<Collector>(manual());
+  const Collector::Bound bound = collector->bind(Kind::counter, "c", {}, {});
+  const std::size_t index = bound.target.place / sizeof(Cursor);
+  std::uintptr_t before = 0;
+  for (int i = 0; i < 600; ++i) {
+    std::uintptr_t after = 0;
+    std::thread([&] {
+      capture(bound.target.place, bound.target.head, 1);
+      after = this_thread()->cursors[index];
+    }).join();
+    if (before % kChunkBytes != 0) CHECK(after == before + sizeof(Record));
+    before = after;
+  }
+  CHECK(collector->flush()->find("c")->count == 600);
+}
+
+TEST_CASE("threads that live at once have a block each, and share no cache line") {
+  constexpr std::size_t kThreads = 6;
+  const auto collector = std::make_shared<Collector>(manual());
+  const Collector::Bound bound = collector->bind(Kind::counter, "c", {}, {});
+  std::uintptr_t cursors[kThreads] = {}, chunks[kThreads] = {};
+  const ThreadBlock* blocks[kThreads] = {};
+  {
+    std::barrier all_recorded(kThreads);
+    std::vector<std::jthread> threads;
+    for (std::size_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        capture(bound.target.place, bound.target.head, 1);
+        const ThreadRecord* const self = this_thread();
+        const std::size_t index = bound.target.place / sizeof(Cursor);
+        cursors[t] = reinterpret_cast<std::uintptr_t>(&self->cursors[index]);
+        chunks[t] = self->cursors[index] / kChunkBytes;
+        blocks[t] = self->blocks[index];
+        all_recorded.arrive_and_wait();
+      });
+    }
+  }
+  CHECK(alignof(ThreadBlock) == kCacheLine);
+  for (std::size_t a = 0; a < kThreads; ++a) {
+    REQUIRE(blocks[a] != nullptr);
+    const auto block = reinterpret_cast<std::uintptr_t>(blocks[a]);
+    CHECK(block % kCacheLine == 0);
+    for (std::size_t b = 0; b < kThreads; ++b) {
+      if (a == b) continue;
+      const auto other = reinterpret_cast<std::uintptr_t>(blocks[b]);
+      CHECK(cursors[a] / kCacheLine != cursors[b] / kCacheLine);
+      CHECK(chunks[a] != chunks[b]);
+      CHECK((block + sizeof(ThreadBlock) <= other || other + sizeof(ThreadBlock) <= block));
+    }
+  }
+}
+
+TEST_CASE("destructors of thread_locals and of pthread keys record, before and after the library has left the thread") {
+  MetricsCollector collector(manual());
+  at_end = collector.counter("at end");
+  const pthread_key_t late_key = make_key(record_at_end);
+  constexpr int kThreads = 300, kAgain = 2;
+  for (int i = 0; i < kThreads; ++i) {
+    std::thread([late_key] {
+      made_before_first_record.touch();
+      at_end.add();
+      made_after_first_record.touch();
+      pthread_setspecific(early_key, &at_end);
+      pthread_setspecific(late_key, &at_end);
+      pthread_setspecific(again_key, reinterpret_cast<void*>(std::uintptr_t{kAgain}));
+    }).join();
+  }
+  CHECK(collector.flush()->find("at end")->count == kThreads * (1 + 2 + 2 + kAgain));
+  at_end = {};
+  pthread_key_delete(late_key);
+}
+
+TEST_CASE("records of a thread that ends while another collector is made are in the right one") {
+  for (int round = 0; round < 50; ++round) {
+    MetricsCollector first(manual());
+    const Counter counter = first.counter("c");
+    std::jthread thread([counter] {
+      for (int i = 0; i < 700; ++i) counter.add();
+    });
+    MetricsCollector second(manual());
+    const Counter other = second.counter("c");
+    other.add();
+    thread.join();
+    CHECK(first.flush()->find("c")->count == 700);
+    CHECK(second.flush()->find("c")->count == 1);
+  }
+}
