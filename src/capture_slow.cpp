@@ -67,7 +67,7 @@ bool Place::try_charge(std::size_t bytes) noexcept {
 }
 
 std::size_t Place::block_bytes() const noexcept {
-  return sizeof(ThreadBlock) + sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_ + 1);
+  return sizeof(ThreadBlock) + 2 * sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_ + 1);
 }
 
 /// A thread that was here before, and now records for another collector.

@@ -51,7 +51,7 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
   place_.on_pressure = [this] { flusher_.wake(); };
   CollectorStats stats;
   set_health(stats);
-  latest_ = publisher_.publish(drain_, place_.budget(), std::move(stats));
+  latest_ = publisher_.publish(drain_, std::move(stats));
   drain_.set_discarding(!config_.enabled);
   if (config_.enabled) place_.open_gate();
 }
@@ -206,7 +206,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   note_losses(stats, ledger);
   set_health(stats);
   stats.last_flush_duration = last_flush_duration_;
-  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, place_.budget(), std::move(stats));
+  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats));
   last_flush_duration_ = Steady::now() - begin;
   const std::lock_guard lock(latest_mutex_);
   latest_ = snapshot;

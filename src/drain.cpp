@@ -20,7 +20,6 @@ Drain::Drain(Place& place) : place_(place), capacity_(place.series().capacity())
 
 Drain::~Drain() {
   for (Chunk* const chunk : copies_) unmap_pages(chunk, sizeof(Chunk));
-  place_.budget().give_back(copies_.size() * sizeof(Chunk));
   unmap_pages(cells_, capacity_ * sizeof(Cell));
   unmap_pages(changed_, capacity_ * sizeof(std::uint32_t));
 }
@@ -40,7 +39,6 @@ void Drain::make_ready(const ThreadBlock* first) {
   while (copies_.size() < blocks) {
     auto* const copy = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
     if (copy == nullptr) throw std::bad_alloc{};
-    place_.budget().take(sizeof(Chunk));
     copies_.push_back(copy);
   }
 }

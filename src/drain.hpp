@@ -70,7 +70,7 @@ class Drain {
   std::uint32_t* changed_;
   std::uint32_t changed_count_ = 0;
   std::uint32_t stamp_ = 1;
-  std::vector<Chunk*> copies_;  ///< room for what claims copy, a page each
+  std::vector<Chunk*> copies_;  ///< room for what claims copy, a page each; in the price of a block
   std::vector<Open> open_;
   std::vector<Chunk*> later_;  ///< sealed after their thread was marked in this look
   std::vector<Chunk*> left_;   ///< emptied, but their owner's cursor may still stand in them

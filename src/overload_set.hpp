@@ -34,8 +34,11 @@ class OverloadSet {
   }
   void prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   void fold_prepared(const Record* records, std::size_t count, const FoldTable& table) noexcept;
-  /// Prepared and folded in one: counts `count` records as lost.
-  void prepare_loss() noexcept { tally_before_ = tally_; }
+  /// For a fold that changes no cell, but counts records as lost.
+  void prepare_loss() noexcept {
+    tally_before_ = tally_;
+    log_count_ = 0;
+  }
   void add_loss(Found cause, std::uint64_t count) noexcept { tally_[cause] += count; }
 
   // Drainer, of a set it owns. ------------------------------------------------------------------------------------------------------

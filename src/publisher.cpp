@@ -13,12 +13,12 @@ ValuesPage& Publisher::writable_page(std::uint32_t page) {
   return *pages_[page];
 }
 
-std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, Budget& budget, CollectorStats stats) {
+std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats stats) {
   const std::uint32_t size = registry_->size_for_snapshot(next_sequence_ + 1);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   const std::size_t pages = (std::size_t{size} + ValuesPage::kSeries - 1) / ValuesPage::kSeries;
   pages_.reserve(pages);
-  while (pages_.size() < pages) pages_.emplace_back(new ValuesPage(budget));
+  while (pages_.size() < pages) pages_.emplace_back(new ValuesPage);
   for (const std::uint32_t index : drain.changed()) {
     const Cell& cell = drain.cell(index);
     if (cell.count == 0) continue;  // refused values only

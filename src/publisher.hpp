@@ -18,7 +18,7 @@ class Publisher {
   explicit Publisher(std::shared_ptr<Registry> registry);
 
   /// Throws std::bad_alloc, and then publishes it all with the next call.
-  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, Budget& budget, CollectorStats stats);
+  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, CollectorStats stats);
 
  private:
   ValuesPage& writable_page(std::uint32_t page);

@@ -20,10 +20,17 @@ constexpr std::size_t kFirstTable = 512;  // one page
 constexpr std::size_t kLeastArenaBlock = std::size_t{16} << 10, kMostArenaBlock = std::size_t{2} << 20;
 constexpr std::string_view kOverflow = "pepper.overflow";
 
+std::size_t entry_bytes(const SeriesKey& key) noexcept {
+  std::size_t bytes = sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag) + key.name().size();
+  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
+  return bytes;
+}
+
 }  // namespace
 
 Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
     : place_(place), hash_(hash), base_(place.series().base()), max_series_(static_cast<std::uint32_t>(config.max_series)) {
+  place.budget().take(kept_for_overflow_);
   page_count_ = place.series().capacity() / kPageEntries + 1;
   pages_.reset(new std::atomic<SeriesEntry**>[page_count_]());
   tables_.push_back(std::make_unique<Table>(kFirstTable));
@@ -32,7 +39,7 @@ Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
 
 Registry::~Registry() {
   for (std::size_t i = 0; i < page_count_; ++i) delete[] pages_[i].load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
-  place_.budget().give_back(bytes_);
+  place_.budget().give_back(bytes_ + kept_for_overflow_);
 }
 
 void Registry::probe_on(Probe& probe) const noexcept {
@@ -77,16 +84,31 @@ void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noe
                        std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in probe_on()
 }
 
+bool Registry::try_charge(std::size_t bytes) noexcept {
+  if (!place_.budget().try_take(bytes)) return false;
+  bytes_ += bytes;
+  return true;
+}
+
+void Registry::charge(std::size_t bytes) noexcept {
+  place_.budget().take(bytes);
+  bytes_ += bytes;
+}
+
+/// How large a block storing `bytes` will need, 0 if it fits into the last one.
+std::size_t Registry::next_arena_block(std::size_t bytes) const noexcept {
+  if (!arena_.empty() && arena_used_ + alignof(SeriesEntry) + bytes <= arena_.back().size()) return 0;
+  // A quarter of what there is, so that little stays unused, few blocks are made, and those of many series can be huge pages.
+  return std::clamp(arena_bytes_ / 4, std::max(kLeastArenaBlock, bytes), std::max(kMostArenaBlock, bytes));
+}
+
 std::byte* Registry::store(std::size_t bytes) {
-  arena_used_ = (arena_used_ + alignof(SeriesEntry) - 1) / alignof(SeriesEntry) * alignof(SeriesEntry);
-  if (arena_.empty() || arena_.back().size() < arena_used_ + bytes) {
-    // A quarter of what there is, so that little stays unused, few blocks are made, and those of many series can be huge pages.
-    arena_.emplace_back(std::clamp(arena_bytes_ / 4, std::max(kLeastArenaBlock, bytes), std::max(kMostArenaBlock, bytes)));
+  if (const std::size_t block = next_arena_block(bytes)) {
+    arena_.emplace_back(block);
     arena_used_ = 0;
-    arena_bytes_ += arena_.back().size();
-    place_.budget().take(arena_.back().size());
-    bytes_ += arena_.back().size();
+    arena_bytes_ += block;
   }
+  arena_used_ = (arena_used_ + alignof(SeriesEntry) - 1) / alignof(SeriesEntry) * alignof(SeriesEntry);
   std::byte* const at = arena_.back().data() + arena_used_;
   arena_used_ += bytes;
   return at;
@@ -94,9 +116,7 @@ std::byte* Registry::store(std::size_t bytes) {
 
 /// Entry, tags and their bytes side by side: a look-up compares all of it.
 SeriesEntry* Registry::store_entry(const SeriesKey& key) {
-  std::size_t bytes = sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag) + key.name().size();
-  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
-  std::byte* const at = store(bytes);
+  std::byte* const at = store(entry_bytes(key));
   auto* const made = new (at) SeriesEntry;
   auto* const tags = reinterpret_cast<Tag*>(at + sizeof(SeriesEntry));
   auto* text = reinterpret_cast<char*>(at + sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag));
@@ -117,12 +137,13 @@ SeriesEntry* Registry::store_entry(const SeriesKey& key) {
 }
 
 SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, const Nature& nature, bool is_forced) {
+  const std::size_t bytes = kSeriesBytes + next_arena_block(entry_bytes(key)) + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0);
   if (is_forced) {
-    place_.budget().take(kSeriesBytes);
-  } else if (!place_.budget().try_take(kSeriesBytes)) {
+    place_.budget().give_back(std::exchange(kept_for_overflow_, 0));
+    charge(bytes);
+  } else if (!try_charge(bytes)) {
     return nullptr;
   }
-  bytes_ += kSeriesBytes;
 
   const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   std::atomic<SeriesEntry**>& page = pages_[index / kPageEntries];
@@ -165,7 +186,6 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& 
 void Registry::give_tickets(SeriesEntry& entry) {
   if (entry.tickets.load(std::memory_order_relaxed) != nullptr) return;  // [relaxed: written under the mutex]
   std::atomic<std::uint32_t>* const tickets = place_.new_tickets();
-  place_.budget().take(Place::kTicketBytes);
   entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
 }
 
@@ -174,9 +194,6 @@ void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
     texts_.push_back(
         std::make_unique<SeriesText>(SeriesText{nature.kind, std::string(nature.unit), std::string(nature.help), next_sequence_}));
-    const std::size_t bytes = sizeof(SeriesText) + nature.unit.size() + nature.help.size();
-    place_.budget().take(bytes);
-    bytes_ += bytes;
     entry.text.store(texts_.back().get(), std::memory_order_release);  // [text:release] pairs with [text:acquire] in read()
   }
   entry.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]

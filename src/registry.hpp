@@ -83,7 +83,8 @@ class Registry {
   /// record(name, ...). Throws std::bad_alloc.
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
 
-  /// Bytes a series takes beside its key, distribution not counted: entry, lookup slots, cell, dirty list, and its share of two snapshots.
+  /// Bytes a series takes beside its key, distribution not counted: entry, look-up slots, cell, dirty list, and its share of two snapshots.
+  /// What a program keeps of more snapshots than that is its own affair.
   static constexpr std::size_t kSeriesBytes = sizeof(SeriesEntry) + sizeof(SeriesEntry*) + 16 + sizeof(Cell) + 4 + 2 * 40;
 
  private:
@@ -116,6 +117,9 @@ class Registry {
   void give_tickets(SeriesEntry& entry);
   void describe(SeriesEntry& entry, const Nature& nature);
   [[nodiscard]] std::byte* store(std::size_t bytes);
+  [[nodiscard]] std::size_t next_arena_block(std::size_t bytes) const noexcept;
+  [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
+  void charge(std::size_t bytes) noexcept;
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
 
   Place& place_;
@@ -134,8 +138,9 @@ class Registry {
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
   std::uint64_t next_sequence_ = 0;
-  std::uint32_t ordinary_ = 0;  ///< series that max_series limits
-  std::size_t bytes_ = 0;       ///< taken from the budget
+  std::uint32_t ordinary_ = 0;                                ///< series that max_series limits
+  std::size_t kept_for_overflow_ = kSeriesBytes + 16 * 1024;  ///< so that the last overflow series can always be made
+  std::size_t bytes_ = 0;                                     ///< taken from the budget
 };
 
 }  // namespace pepper::detail

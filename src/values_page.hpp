@@ -1,7 +1,5 @@
 #pragma once
 
-#include "budget.hpp"
-
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -19,17 +17,15 @@ struct SeriesValues {
 /// The values of 32 neighbouring series. Shared by all snapshots between which none of them changed; immutable once it is published.
 struct ValuesPage {
   static constexpr std::uint32_t kSeries = 32;
-  explicit ValuesPage(Budget& paid_by) noexcept : budget(paid_by) { budget.take(sizeof(ValuesPage)); }
-  ValuesPage(const ValuesPage& other) noexcept : budget(other.budget) {
-    budget.take(sizeof(ValuesPage));
+  ValuesPage() noexcept = default;
+  ValuesPage(const ValuesPage& other) noexcept {
     for (std::uint32_t i = 0; i < kSeries; ++i) values[i] = other.values[i];
   }
   ValuesPage& operator=(const ValuesPage&) = delete;
-  ~ValuesPage() { budget.give_back(sizeof(ValuesPage)); }
+  ~ValuesPage() = default;
 
   SeriesValues values[kSeries];
   std::atomic<std::uint32_t> references{1};
-  Budget& budget;
 };
 
 /// Shares a page. Thread-compatible, as a shared_ptr is; half its size.
