@@ -41,35 +41,39 @@ void OverloadSet::touch(std::uint32_t series) noexcept {
 
 void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept {
   tally_before_ = tally_;
-  std::uint32_t logged = 0, touched = touched_by_owner_;
+  log_count_ = 0;
+  needs_checks_ = false;
   std::uint64_t extras = 0;
-  bool needs_checks = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t head = records[i].head;
-    extras |= head;
-    const std::uint32_t index = table.index_of(head);
-    if (index >= table.capacity) [[unlikely]] {
-      needs_checks = true;
-      continue;
+  // Copies, as the stores to cells could change the originals for all the compiler knows.
+  const FoldTable local = table;
+  Cell* const cells = cells_;
+  for (const Record *record = records, *end = records + count; record != end; ++record) {
+    extras |= record->head;
+    const std::uint32_t index = local.index_of(record->head);
+    if (index >= local.capacity) [[unlikely]] {
+      needs_checks_ = true;
+    } else if (cells[index].stamp != local.stamp) {
+      prepare_cell(index, local.stamp);
     }
-    Cell& cell = cells_[index];
-    if (cell.stamp == table.stamp) [[likely]]
-      continue;
-    if (cell.stamp == 0) {
-      if (!take_page(index)) {
-        needs_checks = true;
-        continue;
-      }
-      cell.clear();
-      touched_[touched++] = index;
-    }
-    log_[logged] = cell;
-    log_index_[logged++] = index;
-    cell.stamp = table.stamp;
   }
-  log_count_ = logged;
-  touched_count_ = touched_by_owner_ = touched;
-  needs_checks_ = needs_checks || extra_of(extras) != kExtraPlain;
+  touched_count_ = touched_by_owner_;
+  needs_checks_ = needs_checks_ || extra_of(extras) != kExtraPlain;
+}
+
+/// Not inlined: once for each series of a chunk, and out of the way of its records.
+[[gnu::noinline]] void OverloadSet::prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept {
+  Cell& cell = cells_[index];
+  if (cell.stamp == 0) {
+    if (!take_page(index)) {
+      needs_checks_ = true;
+      return;
+    }
+    cell.clear();
+    touched_[touched_by_owner_++] = index;
+  }
+  log_[log_count_] = cell;
+  log_index_[log_count_++] = index;
+  cell.stamp = stamp;
 }
 
 void OverloadSet::fold_prepared(const Record* records, std::size_t count, const FoldTable& table) noexcept {

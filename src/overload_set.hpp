@@ -76,6 +76,7 @@ class OverloadSet {
   static constexpr std::uint32_t kCellsPerPage = kPageBytes / sizeof(Cell);
 
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;
+  void prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept;
 
   Budget* budget_ = nullptr;
   std::uint32_t capacity_ = 0;
