@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <type_traits>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -106,7 +107,8 @@ class Calibration {
 };
 
 Calibration& calibration() noexcept {
-  static Calibration& immortal = *new Calibration;  // never destroyed: threads time scopes while statics die
+  static_assert(std::is_trivially_destructible_v<Calibration>, "threads time scopes while statics die");
+  static Calibration immortal;
   return immortal;
 }
 

@@ -12,10 +12,7 @@ namespace {
 /// Never destroyed, as threads record through static destruction. Place 0 stays null: unbound handles.
 constinit std::atomic<Place*> places[kMaxPlaces]{};
 
-std::mutex& places_mutex() noexcept {
-  static std::mutex& immortal = *new std::mutex;
-  return immortal;
-}
+constinit std::mutex places_mutex;
 
 constexpr std::uint32_t kLeastRoom = 1u << 18;
 
@@ -30,7 +27,7 @@ Place& place_at(std::uint64_t offset) noexcept {
 Place& Place::take(const TelemetryConfig& config) {
   // Each known name may get an overflow series of its own, and there is one for all other names.
   const auto capacity = static_cast<std::uint32_t>(2 * config.max_series + 1);
-  const std::lock_guard lock(places_mutex());
+  const std::lock_guard lock(places_mutex);
   for (std::uint32_t index = 1; index < kMaxPlaces; ++index) {
     Place* place = places[index].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
     if (place == nullptr) {
@@ -72,7 +69,7 @@ void Place::fill_pool(std::size_t chunks) {
 }
 
 void Place::leave() noexcept {
-  const std::lock_guard lock(places_mutex());
+  const std::lock_guard lock(places_mutex);
   for (Chunk* chunk = nullptr; free_.try_pop_from(recycler_, chunk);) {
     if (chunk == nullptr) continue;
     release_pages(chunk, sizeof(Chunk));
@@ -118,7 +115,7 @@ void Place::stop_blocking() noexcept {
 }
 
 void Place::touch_pool() noexcept {
-  const std::lock_guard lock(places_mutex());
+  const std::lock_guard lock(places_mutex);
   for (const auto& [at, bytes] : arenas_) touch_pages(at, bytes);
 }
 

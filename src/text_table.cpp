@@ -10,7 +10,8 @@ namespace pepper {
 
 namespace {
 
-enum Column : std::size_t { series, kind, count, sum, min, mean, max, last, unit, kColumns };
+enum Column : std::size_t { series, kind, count, sum, min, mean, max, last, unit };
+constexpr std::size_t kColumns = unit + 1;
 using Row = std::array<std::string, kColumns>;
 
 bool is_text(std::size_t column) noexcept { return column == series || column == kind || column == unit; }

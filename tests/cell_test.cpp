@@ -82,6 +82,14 @@ TEST_CASE("merging loses no more of the sum than folding does") {
   for (int i = 0; i < 1000; ++i) cell.merge(other);
   cell.merge(cell_of({-1e16}));
   CHECK(cell.total() == 1000);
+  Cell split = cell_of({1e16});
+  split.settle();
+  split.delta = 1;
+  split.settle();  // 1e16 and 1, apart
+  Cell into = cell_of({});
+  into.merge(split);
+  into.merge(cell_of({-1e16}));
+  CHECK(into.total() == 1);
 }
 
 TEST_CASE("merging an empty cell changes nothing, and merging into one copies") {

@@ -95,8 +95,7 @@ class Driver {
   }
   /// Takes what the queue holds; recycles what the owner has left.
   void drain() noexcept {
-    for (Chunk* chunk = nullptr; sealed.try_pop(chunk);) {
-      if (chunk == nullptr) continue;
+    while (Chunk* const chunk = block.pop_sealed(sealed)) {
       const std::uint64_t epoch = chunk->epoch.load();
       for (std::uint32_t i = block.taken_of(epoch); i < kChunkRecords; ++i) take(chunk->records[i]);
       if (epoch >= block.claimed_epoch()) block.note_taken(epoch, kChunkRecords);

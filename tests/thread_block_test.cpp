@@ -214,6 +214,8 @@ std::array<bool, 4> check_every_step(bool is_set_dirty, Step body, Step meanwhil
     make_full(driver, is_set_dirty);
     const bool was_stopped = single_step::run(
         steps, [&] { body(driver); }, [&] { meanwhile(driver); });
+    driver.record_up_to(kChunkRecords);
+    driver.fold_own();  // into whichever set it takes for its own now
     driver.look();
     driver.look();
     const bool is_right = driver.taken == driver.recorded && driver.block.position() == driver.records;

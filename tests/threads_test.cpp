@@ -5,6 +5,7 @@
 
 #include <pepper/collector.hpp>
 
+#include <limits.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -32,7 +33,10 @@ std::size_t resident_bytes() {
 /// What destructors at a thread's end record into.
 Counter at_end;
 
-void record_at_end(void*) { at_end.add(); }
+constexpr std::uint64_t kAtOnce = 300;
+void record_at_end(void*) {
+  for (std::uint64_t i = 0; i < kAtOnce; ++i) at_end.add();
+}
 void record_at_end_again(void*);
 pthread_key_t make_key(void (*destructor)(void*)) {
   pthread_key_t key{};
@@ -44,7 +48,7 @@ const pthread_key_t early_key = make_key(record_at_end);
 const pthread_key_t again_key = make_key(record_at_end_again);
 /// ...and again in the next round, after all others.
 void record_at_end_again(void* rounds_left) {
-  at_end.add();
+  record_at_end(nullptr);
   const auto left = reinterpret_cast<std::uintptr_t>(rounds_left);
   if (left > 1) pthread_setspecific(again_key, reinterpret_cast<void*>(left - 1));
 }
@@ -133,18 +137,33 @@ TEST_CASE("destructors of thread_locals and of pthread keys record, before and a
   MetricsCollector collector(manual());
   at_end = collector.counter("at end");
   const pthread_key_t late_key = make_key(record_at_end);
-  constexpr int kThreads = 300, kAgain = 2;
-  for (int i = 0; i < kThreads; ++i) {
-    std::thread([late_key] {
-      made_before_first_record.touch();
-      at_end.add();
-      made_after_first_record.touch();
-      pthread_setspecific(early_key, &at_end);
-      pthread_setspecific(late_key, &at_end);
-      pthread_setspecific(again_key, reinterpret_cast<void*>(std::uintptr_t{kAgain}));
-    }).join();
+  constexpr std::uint64_t kSpawners = 3, kThreads = 200, kAgain = PTHREAD_DESTRUCTOR_ITERATIONS;
+  std::size_t held = 0;
+  for (int round = 0; round < 2; ++round) {
+    {
+      // Several at once: a thread that has left may not touch what another one has taken over.
+      std::vector<std::jthread> spawners;
+      for (std::uint64_t s = 0; s < kSpawners; ++s) {
+        spawners.emplace_back([late_key] {
+          for (std::uint64_t i = 0; i < kThreads; ++i) {
+            std::thread([late_key] {
+              made_before_first_record.touch();
+              at_end.add();
+              made_after_first_record.touch();
+              pthread_setspecific(early_key, &at_end);
+              pthread_setspecific(late_key, &at_end);
+              pthread_setspecific(again_key, reinterpret_cast<void*>(std::uintptr_t{kAgain}));
+            }).join();
+          }
+        });
+      }
+    }
+    const auto snapshot = collector.flush();
+    const std::uint64_t threads = kSpawners * kThreads * static_cast<std::uint64_t>(round + 1);
+    CHECK(snapshot->find("at end")->count == threads * (1 + 2 + (2 + kAgain) * kAtOnce));
+    if (round == 0) held = collector.stats().memory_bytes;
   }
-  CHECK(collector.flush()->find("at end")->count == kThreads * (1 + 2 + 2 + kAgain));
+  CHECK(collector.stats().memory_bytes <= held + 8 * sizeof(Chunk));  // at most as many blocks as threads at once
   at_end = {};
   pthread_key_delete(late_key);
 }
