@@ -90,7 +90,9 @@ class Calibration {
     const double refit = fit(from_, now);
     const double known = calibrated.load(std::memory_order_relaxed);  // [relaxed: written under mutex_]
     // NTP slews by at most 500 ppm. More is a jump of one of the clocks (suspend, migration): start a new window.
-    const bool jumped = !(std::abs(refit / known - 1) < 1e-3);
+    // If the next one, all of it after the jump, still says so, the rate itself has changed.
+    const bool jumped = !has_jumped_ && !(std::abs(refit / known - 1) < 1e-3);
+    has_jumped_ = jumped;
     if (jumped || now.nanoseconds - from_.nanoseconds > kWindow) from_ = jumped ? now : latest_;
     if (!jumped) calibrated.store(refit, std::memory_order_relaxed);  // [relaxed: one number, any recent one will do]
     latest_ = now;
@@ -104,6 +106,7 @@ class Calibration {
   std::mutex mutex_;
   Pair from_ = read_pair();
   Pair latest_ = from_;
+  bool has_jumped_ = false;
 };
 
 Calibration& calibration() noexcept {

@@ -23,6 +23,13 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
 
   Delivery(std::shared_ptr<Errors> errors, bool has_thread) : errors_(std::move(errors)), may_have_thread_(has_thread) {}
 
+  /// On its own thread, where a callback has destroyed the collector: that thread then ends by itself.
+  ~Delivery() {
+    if (thread_.joinable()) thread_.detach();
+  }
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
   [[nodiscard]] std::shared_ptr<Callback> add_subscriber(Callback::Function function);
   [[nodiscard]] std::shared_ptr<Callback> add_observer(Callback::Function function);
 

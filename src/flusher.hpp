@@ -31,6 +31,14 @@ class Flusher {
  public:
   using Clock = std::chrono::steady_clock;
 
+  Flusher() = default;
+  /// On its own thread, where a user's function has destroyed the collector: that thread then ends by itself.
+  ~Flusher() {
+    if (thread_.joinable()) thread_.detach();
+  }
+  Flusher(const Flusher&) = delete;
+  Flusher& operator=(const Flusher&) = delete;
+
   /// Starts the thread unless it runs or was stopped for good. `collector` lives until the thread has ended. Throws std::system_error.
   void start(std::shared_ptr<Collector> collector);
   /// Has it look soon.

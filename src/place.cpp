@@ -76,10 +76,6 @@ void Place::leave() noexcept {
     idle_.push_back(chunk);
   }
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
-  {
-    const std::lock_guard waiters(space_mutex_);
-    on_pressure = nullptr;
-  }
   budget_.give_back(pool_chunks_ * sizeof(Chunk) + tickets_used_ * kTicketBytes);
   budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
   is_used_ = false;
@@ -110,6 +106,8 @@ void Place::close_gate() noexcept {
 }
 
 void Place::stop_blocking() noexcept {
+  const std::lock_guard waiters(space_mutex_);
+  on_pressure = nullptr;
   may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
   space_.notify_all();
 }

@@ -69,7 +69,7 @@ class Place {
   /// Lets records in, or makes every thread's next slow path park it.
   void open_gate() noexcept;
   void close_gate() noexcept;
-  /// From now on nobody waits: OverflowPolicy::block drops, Cause::after_shutdown.
+  /// From now on nobody waits, and on_pressure is not called: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
   /// What a thread that has to wait calls, under a mutex, to have the flusher look. Set before the gate opens.
   std::function<void()> on_pressure;

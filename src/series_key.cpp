@@ -21,7 +21,7 @@ constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKe
 char* append(char* at, std::string_view text) noexcept {
   const auto size = static_cast<std::uint16_t>(text.size());
   std::memcpy(at, &size, sizeof size);
-  std::memcpy(at + sizeof size, text.data(), text.size());
+  if (!text.empty()) std::memcpy(at + sizeof size, text.data(), text.size());  // an empty view may point nowhere
   return at + sizeof size + text.size();
 }
 
