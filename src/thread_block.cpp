@@ -1,5 +1,7 @@
 #include "thread_block.hpp"
 
+#include <utility>
+
 namespace pepper::detail {
 
 bool ThreadBlock::exchange(Word& expected, const Word& next) noexcept {
@@ -27,6 +29,11 @@ bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
   move_cursor(fresh, word.epoch + 1);
   while (!exchange(word, {word.epoch + 1, 0, State::open, word.set, word.dirty})) continue;  // only a look of the drainer makes it fail
   return true;
+}
+
+ThreadBlock::~ThreadBlock() {
+  const QueueEnd* end = queue_ends_.load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
+  while (end != nullptr) delete std::exchange(end, end->older);
 }
 
 void ThreadBlock::replace_producer(ChunkQueue::Producer producer, std::size_t capacity) {

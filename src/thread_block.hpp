@@ -44,6 +44,10 @@ class alignas(kCacheLine) ThreadBlock {
     replace_producer(std::move(producer), capacity);
   }
 
+  ~ThreadBlock();
+  ThreadBlock(const ThreadBlock&) = delete;
+  ThreadBlock& operator=(const ThreadBlock&) = delete;
+
   [[nodiscard]] bool reserve(std::uint32_t set_capacity, Budget& budget) noexcept {
     return sets_[0].reserve(set_capacity, budget) && sets_[1].reserve(set_capacity, budget);
   }

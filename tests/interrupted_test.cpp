@@ -66,6 +66,7 @@ void check_everywhere(std::size_t chunks, bool is_pool_empty) {
     wrong += count < least || count > most || snapshot->find("theirs")->count != made_there || !is_balanced(snapshot->stats());
   };
   for (std::size_t i = 0; i <= kChunkRecords; ++i) add();  // this thread has settled in
+  check(made, made);
   const Cursor& cursor = this_thread()->cursors[mine.place / sizeof(Cursor)];
   const std::size_t rounds = single_step::for_each_step([&](std::size_t steps) {
     while (cursor % kChunkBytes != 0) add();

@@ -37,21 +37,21 @@ constexpr std::uint64_t kAtOnce = 300;
 void record_at_end(void*) {
   for (std::uint64_t i = 0; i < kAtOnce; ++i) at_end.add();
 }
-void record_at_end_again(void*);
 pthread_key_t make_key(void (*destructor)(void*)) {
   pthread_key_t key{};
   if (pthread_key_create(&key, destructor) != 0) std::abort();
   return key;
 }
-/// Made before the library has made its own, as destructors run in the order of their keys...
-const pthread_key_t early_key = make_key(record_at_end);
-const pthread_key_t again_key = make_key(record_at_end_again);
-/// ...and again in the next round, after all others.
+/// Records, and asks to be called again in the next round, after the destructors of all keys have been called in this one.
+template <pthread_key_t& key>
 void record_at_end_again(void* rounds_left) {
   record_at_end(nullptr);
   const auto left = reinterpret_cast<std::uintptr_t>(rounds_left);
-  if (left > 1) pthread_setspecific(again_key, reinterpret_cast<void*>(left - 1));
+  if (left > 1) pthread_setspecific(key, reinterpret_cast<void*>(left - 1));
 }
+/// Destructors run in the order of their keys: the early one before the library's own, the late one, which is made later, after it.
+pthread_key_t early_key, late_key;
+const bool early_is_made = (early_key = make_key(record_at_end_again<early_key>), true);
 
 struct RecordsAsItDies {
   ~RecordsAsItDies() { at_end.add(); }
@@ -136,23 +136,23 @@ TEST_CASE("threads that live at once have a block each, and share no cache line"
 TEST_CASE("destructors of thread_locals and of pthread keys record, before and after the library has left the thread") {
   MetricsCollector collector(manual());
   at_end = collector.counter("at end");
-  const pthread_key_t late_key = make_key(record_at_end);
-  constexpr std::uint64_t kSpawners = 3, kThreads = 200, kAgain = PTHREAD_DESTRUCTOR_ITERATIONS;
+  REQUIRE(early_is_made);
+  late_key = make_key(record_at_end_again<late_key>);
+  constexpr std::uint64_t kSpawners = 3, kThreads = 200, kRounds = PTHREAD_DESTRUCTOR_ITERATIONS;
   std::size_t held = 0;
   for (int round = 0; round < 2; ++round) {
     {
       // Several at once: a thread that has left may not touch what another one has taken over.
       std::vector<std::jthread> spawners;
       for (std::uint64_t s = 0; s < kSpawners; ++s) {
-        spawners.emplace_back([late_key] {
+        spawners.emplace_back([] {
           for (std::uint64_t i = 0; i < kThreads; ++i) {
-            std::thread([late_key] {
+            std::thread([] {
               made_before_first_record.touch();
               at_end.add();
               made_after_first_record.touch();
-              pthread_setspecific(early_key, &at_end);
-              pthread_setspecific(late_key, &at_end);
-              pthread_setspecific(again_key, reinterpret_cast<void*>(std::uintptr_t{kAgain}));
+              for (const pthread_key_t key : {early_key, late_key})
+                pthread_setspecific(key, reinterpret_cast<void*>(std::uintptr_t{kRounds}));
             }).join();
           }
         });
@@ -160,7 +160,7 @@ TEST_CASE("destructors of thread_locals and of pthread keys record, before and a
     }
     const auto snapshot = collector.flush();
     const std::uint64_t threads = kSpawners * kThreads * static_cast<std::uint64_t>(round + 1);
-    CHECK(snapshot->find("at end")->count == threads * (1 + 2 + (2 + kAgain) * kAtOnce));
+    CHECK(snapshot->find("at end")->count == threads * (1 + 2 + 2 * kRounds * kAtOnce));
     if (round == 0) held = collector.stats().memory_bytes;
   }
   CHECK(collector.stats().memory_bytes <= held + 8 * sizeof(Chunk));  // at most as many blocks as threads at once
