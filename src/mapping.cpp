@@ -20,8 +20,11 @@ void release_pages(void* at, std::size_t bytes) noexcept { madvise(at, bytes, MA
 void touch_pages(void* at, std::size_t bytes) noexcept {
   auto* const first = static_cast<unsigned char*>(at);
   for (std::size_t offset = 0; offset < bytes; offset += kPageBytes) {
-    // An atomic add of nothing: it writes, so the page is not the shared zero page, and it cannot undo another thread's write.
-    std::atomic_ref<unsigned char>(first[offset]).fetch_add(0, std::memory_order_relaxed);  // [relaxed: changes nothing]
+    // Zero for zero: it writes, so the page is no longer the shared zero page, and cannot undo another thread's write. (An add of nothing
+    // is turned into a mere load by clang.)
+    unsigned char zero = 0;
+    std::atomic_ref<unsigned char>(first[offset])
+        .compare_exchange_strong(zero, 0, std::memory_order_relaxed, std::memory_order_relaxed);  // [relaxed: changes nothing]
   }
 }
 
