@@ -57,8 +57,9 @@ const SeriesEntry* DynamicCache::find(std::uint64_t generation, std::string_view
     if (way.hint != hint) continue;
     const SeriesEntry& entry = *way.entry;
     if (entry.tag_count != tags.size() || !is_equal(name, entry.name())) return nullptr;
+    const Tag* const known_tags = entry.tags().data();
     for (std::size_t t = 0; t < tags.size(); ++t) {
-      const Tag &given = tags.data()[t], &known = entry.tag_list[way.order[t]];
+      const Tag &given = tags.data()[t], &known = known_tags[way.order[t]];
       if (!is_equal(given.key, known.key) || !is_equal(given.value, known.value)) return nullptr;
     }
     return &entry;
@@ -79,7 +80,7 @@ void DynamicCache::put(std::uint64_t generation, std::string_view name, TagsView
   made.entry = &entry;
   for (std::size_t t = 0; t < tags.size(); ++t) {
     std::uint8_t known = 0;
-    while (known < entry.tag_count && entry.tag_list[known] != tags.data()[t]) ++known;
+    while (known < entry.tag_count && entry.tags()[known] != tags.data()[t]) ++known;
     if (known == entry.tag_count) return;  // an overflow series, or a key given twice
     made.order[t] = known;
   }

@@ -28,9 +28,9 @@ void touch_pages(void* at, std::size_t bytes) noexcept {
   }
 }
 
-Pages::Pages(std::size_t bytes) : bytes_(round_up_to_pages(bytes)) {
+Pages::Pages(std::size_t bytes, bool may_be_huge) : bytes_(round_up_to_pages(bytes)) {
   constexpr std::size_t kHuge = std::size_t{2} << 20;
-  if (bytes_ < kHuge) {
+  if (bytes_ < kHuge || !may_be_huge) {
     at_ = map_pages(bytes_);
     if (at_ == nullptr) throw std::bad_alloc{};
     return;

@@ -28,7 +28,7 @@ class Pages {
  public:
   Pages() noexcept = default;
   /// Throws std::bad_alloc.
-  explicit Pages(std::size_t bytes);
+  explicit Pages(std::size_t bytes, bool may_be_huge = true);
   Pages(Pages&& other) noexcept : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Pages& operator=(Pages other) noexcept {
     std::swap(at_, other.at_);

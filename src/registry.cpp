@@ -17,30 +17,22 @@ struct Registry::Table {
 namespace {
 
 constexpr std::size_t kFirstTable = 512;  // one page
-constexpr std::size_t kLeastArenaBlock = std::size_t{16} << 10, kMostArenaBlock = std::size_t{2} << 20;
 constexpr std::string_view kOverflow = "pepper.overflow";
-
-std::size_t entry_bytes(const SeriesKey& key) noexcept {
-  std::size_t bytes = sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag) + key.name().size();
-  for (const Tag& tag : key.tags()) bytes += tag.key.size() + tag.value.size();
-  return bytes;
-}
 
 }  // namespace
 
 Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
-    : place_(place), hash_(hash), base_(place.series().base()), max_series_(static_cast<std::uint32_t>(config.max_series)) {
+    : place_(place),
+      hash_(hash),
+      base_(place.series().base()),
+      max_series_(static_cast<std::uint32_t>(config.max_series)),
+      store_(place.series().capacity(), config.memory_limit_bytes) {
   place.budget().take(kept_for_overflow_);
-  page_count_ = place.series().capacity() / kPageEntries + 1;
-  pages_.reset(new std::atomic<SeriesEntry**>[page_count_]());
   tables_.push_back(std::make_unique<Table>(kFirstTable));
   table_.store(tables_.back().get(), std::memory_order_relaxed);  // [relaxed: no other thread yet]
 }
 
-Registry::~Registry() {
-  for (std::size_t i = 0; i < page_count_; ++i) delete[] pages_[i].load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
-  place_.budget().give_back(bytes_ + kept_for_overflow_);
-}
+Registry::~Registry() { place_.budget().give_back(bytes_ + kept_for_overflow_); }
 
 void Registry::probe_on(Probe& probe) const noexcept {
   for (;; probe.slot = (probe.slot + 1) & probe.table->mask) {
@@ -57,25 +49,26 @@ void Registry::probe_on(Probe& probe) const noexcept {
   }
 }
 
-Registry::Probe Registry::start(const SeriesKey& key) const noexcept {
+Registry::Probe Registry::start(std::uint64_t hash) const noexcept {
   // [table:acquire] pairs with [table:release] in add()
-  Probe probe{table_.load(std::memory_order_acquire), key.hash(hash_), 0, kNone};
+  Probe probe{table_.load(std::memory_order_acquire), hash, 0, kNone};
   probe.slot = probe.hash & probe.table->mask;
-  if (key.is_findable()) probe_on(probe);
+  probe_on(probe);
   return probe;
 }
 
-std::uint32_t Registry::finish(const SeriesKey& key, Probe probe) const noexcept {
-  while (probe.index != kNone) {
-    const SeriesEntry& found = entry(probe.index);
-    if (found.name() == key.name() && std::ranges::equal(found.tags(), key.tags())) break;
+std::uint32_t Registry::finish(std::string_view flat, Probe probe) const noexcept {
+  while (probe.index != kNone && entry(probe.index).flat() != flat) {
     probe.slot = (probe.slot + 1) & probe.table->mask;
     probe_on(probe);
   }
   return probe.index;
 }
 
-std::uint32_t Registry::find(const SeriesKey& key) const noexcept { return finish(key, start(key)); }
+SeriesEntry* Registry::find_entry(std::string_view flat, std::uint64_t hash) const noexcept {
+  const std::uint32_t index = finish(flat, start(hash));
+  return index == kNone ? nullptr : &store_.entry(index);
+}
 
 void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept {
   std::size_t i = hash & table.mask;
@@ -95,78 +88,34 @@ void Registry::charge(std::size_t bytes) noexcept {
   bytes_ += bytes;
 }
 
-/// How large a block storing `bytes` will need, 0 if it fits into the last one.
-std::size_t Registry::next_arena_block(std::size_t bytes) const noexcept {
-  if (!arena_.empty() && arena_used_ + alignof(SeriesEntry) + bytes <= arena_.back().size()) return 0;
-  // A quarter of what there is, so that little stays unused, few blocks are made, and those of many series can be huge pages.
-  return std::clamp(arena_bytes_ / 4, std::max(kLeastArenaBlock, bytes), std::max(kMostArenaBlock, bytes));
-}
-
-std::byte* Registry::store(std::size_t bytes) {
-  if (const std::size_t block = next_arena_block(bytes)) {
-    arena_.emplace_back(block);
-    arena_used_ = 0;
-    arena_bytes_ += block;
-  }
-  arena_used_ = (arena_used_ + alignof(SeriesEntry) - 1) / alignof(SeriesEntry) * alignof(SeriesEntry);
-  std::byte* const at = arena_.back().data() + arena_used_;
-  arena_used_ += bytes;
-  return at;
-}
-
-/// Entry, tags and their bytes side by side: a look-up compares all of it.
-SeriesEntry* Registry::store_entry(const SeriesKey& key) {
-  std::byte* const at = store(entry_bytes(key));
-  auto* const made = new (at) SeriesEntry;
-  auto* const tags = reinterpret_cast<Tag*>(at + sizeof(SeriesEntry));
-  auto* text = reinterpret_cast<char*>(at + sizeof(SeriesEntry) + key.tags().size() * sizeof(Tag));
-  const auto keep = [&text](std::string_view from) {
-    const std::string_view kept{text, from.copy(text, from.size())};
-    text += from.size();
-    return kept;
-  };
-  const std::string_view name = keep(key.name());
-  made->name_bytes = name.data();
-  made->name_size = static_cast<std::uint16_t>(name.size());
-  made->tag_list = tags;
-  for (const Tag& tag : key.tags()) {
-    const std::string_view kept = keep(tag.key);
-    new (&tags[made->tag_count++]) Tag{kept, keep(tag.value)};
-  }
-  return made;
-}
-
-SeriesEntry* Registry::add(const SeriesKey& key, std::uint64_t hash, const Nature& nature, bool is_forced) {
-  const std::size_t bytes = kSeriesBytes + next_arena_block(entry_bytes(key)) + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0);
+SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uint64_t hash, const Nature& nature, bool is_forced) {
+  const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0);
+  std::size_t entry_bytes = store_.next_bytes(key, flat, is_forced);
   if (is_forced) {
     place_.budget().give_back(std::exchange(kept_for_overflow_, 0));
-    charge(bytes);
-  } else if (!try_charge(bytes)) {
-    return nullptr;
+    charge(beside + entry_bytes);
+  } else if (!try_charge(beside + entry_bytes)) {
+    entry_bytes = store_.next_bytes(key, flat, true);
+    if (!try_charge(beside + entry_bytes)) return nullptr;
   }
 
   const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-  std::atomic<SeriesEntry**>& page = pages_[index / kPageEntries];
-  if (index % kPageEntries == 0 && page.load(std::memory_order_relaxed) == nullptr) {  // [relaxed: written under the mutex]
-    page.store(new SeriesEntry*[kPageEntries](), std::memory_order_release);  // [series:release] pairs with [series:acquire] in page_of()
-  }
   if (2 * (std::size_t{index} + 1) > tables_.back()->mask + 1) {
     auto larger = std::make_unique<Table>((tables_.back()->mask + 1) * 2);
-    for (std::uint32_t i = 0; i < index; ++i) insert(*larger, SeriesKey(entry(i).name(), entry(i).tags()).hash(hash_), i);
+    for (std::uint32_t i = 0; i < index; ++i) insert(*larger, hash_(entry(i).flat().data(), entry(i).flat().size()), i);
     tables_.push_back(std::move(larger));
     table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in start()
   }
 
-  SeriesEntry* const made = store_entry(key);
-  made->number = base_ + index;
-  made->first_kind = nature.kind;
-  made->is_overflow = nature.is_overflow;
-  describe(*made, nature);
-  names_.insert(made->name());
-  page_of(index)[index % kPageEntries] = made;
+  SeriesEntry& made = store_.append(index, key, flat, entry_bytes);
+  made.number = base_ + index;
+  made.first_kind = nature.kind;
+  made.is_overflow = nature.is_overflow;
+  describe(made, nature);
+  names_.insert(made.name());
   insert(*tables_.back(), hash, index);
   size_.store(index + 1, std::memory_order_release);  // [series:release] pairs with [series:acquire] in size()
-  return made;
+  return &made;
 }
 
 SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& nature) {
@@ -174,11 +123,14 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& 
   const bool is_known_name = names_.contains(key.name());
   for (const bool is_own : {is_known_name, false}) {
     const SeriesKey overflow = is_own ? SeriesKey(key.name(), std::span(&tag, 1)) : SeriesKey(kOverflow, TagsView{});
-    const std::uint32_t index = find(overflow);
-    if (index != kNone) return const_cast<SeriesEntry*>(&entry(index));
     // The one for all names takes anything: it is a summary.
     const Nature own{is_own ? nature.kind : Kind::summary, is_own ? nature.unit : "", is_own ? nature.help : "", nature.is_bound, true};
-    if (SeriesEntry* const made = add(overflow, overflow.hash(hash_), own, !is_own)) return made;
+    SeriesEntry* const found = overflow.flat([&](std::string_view flat) {
+      const std::uint64_t hash = hash_(flat.data(), flat.size());
+      SeriesEntry* const known = find_entry(flat, hash);
+      return known != nullptr ? known : add(overflow, flat, hash, own, !is_own);
+    });
+    if (found != nullptr) return found;
   }
   return nullptr;  // not reached: the last of them is made whatever the budget says
 }
@@ -208,13 +160,16 @@ std::uint32_t Registry::size_for_snapshot(std::uint64_t next_sequence) {
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
-  const Nature nature{kind, unit, help, is_bind, false};
-  const std::uint64_t hash = key.hash(hash_);
+  return key.flat([&](std::string_view flat) { return intern(key, flat, {kind, unit, help, is_bind, false}); });
+}
+
+Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat, const Nature& nature) {
+  const auto& [kind, unit, help, is_bind, is_overflow] = nature;
+  const std::uint64_t hash = hash_(flat.data(), flat.size());
   const std::lock_guard lock(mutex_);
-  const std::uint32_t index = find(key);
-  SeriesEntry* entry = index == kNone ? nullptr : const_cast<SeriesEntry*>(&this->entry(index));
+  SeriesEntry* entry = find_entry(flat, hash);
   if (entry == nullptr && ordinary_ < max_series_) {
-    entry = add(key, hash, nature, false);
+    entry = add(key, flat, hash, nature, false);
     if (entry != nullptr) {
       ++ordinary_;
       return {entry, false};

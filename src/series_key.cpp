@@ -3,7 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <new>
 
@@ -14,9 +13,6 @@ namespace {
 bool has_control_byte(std::string_view text) noexcept {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
-
-/// The longest key there is: lengths as two bytes each.
-constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKeyBytes + 2 + kMaxValueBytes);
 
 char* append(char* at, std::string_view text) noexcept {
   const auto size = static_cast<std::uint16_t>(text.size());
@@ -63,14 +59,16 @@ SeriesKey::Refusal SeriesKey::refusal() const noexcept {
   return {};
 }
 
-std::uint64_t SeriesKey::hash(KeyHash hash) const noexcept {
-  std::array<char, kMaxFlatBytes> bytes;  // 41 KB of stack at most, of which an ordinary key touches one line or two
+std::size_t SeriesKey::flat_size() const noexcept {
+  if (has_too_many_tags_) return kMaxFlatBytes + 1;
   std::size_t size = 2 + name_.size();
   for (const Tag& tag : tags()) size += 4 + tag.key.size() + tag.value.size();
-  if (size > bytes.size()) return 0;  // longer than any key there is
-  char* end = append(bytes.data(), name_);
-  for (const Tag& tag : tags()) end = append(append(end, tag.key), tag.value);
-  return hash(bytes.data(), static_cast<std::size_t>(end - bytes.data()));
+  return size;
+}
+
+void SeriesKey::flatten(char* to) const noexcept {
+  to = append(to, name_);
+  for (const Tag& tag : tags()) to = append(append(to, tag.key), tag.value);
 }
 
 bool tags_less(std::span<const Tag> a, std::span<const Tag> b) noexcept {

@@ -28,14 +28,30 @@ class SeriesKey {
 
   /// Looks at every byte. A key that is refused for its contents can be looked for all the same, and is not found.
   [[nodiscard]] Refusal refusal() const noexcept;
-  /// With more tags than it can hold it is no key at all.
-  [[nodiscard]] bool is_findable() const noexcept { return !has_too_many_tags_; }
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] std::span<const Tag> tags() const noexcept { return {first(), tag_count_}; }
-  /// Of name and tags in one stretch of bytes, each with its length, so that no two keys read alike.
-  [[nodiscard]] std::uint64_t hash(KeyHash hash) const noexcept;
+  /// Calls `use(flat)` with name, keys and values in one stretch of bytes, each after its length, so that no two keys read alike: what is
+  /// hashed, compared and stored. Empty: it is longer than any key there is, or has too many tags.
+  template <class Use>
+  decltype(auto) flat(Use&& use) const {
+    const std::size_t size = flat_size();
+    return size <= kOrdinaryFlatBytes ? flat_in<kOrdinaryFlatBytes>(size, use) : flat_in<kMaxFlatBytes>(size, use);
+  }
 
  private:
+  static constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKeyBytes + 2 + kMaxValueBytes);
+  static constexpr std::size_t kOrdinaryFlatBytes = 512;
+
+  [[nodiscard]] std::size_t flat_size() const noexcept;
+  void flatten(char* to) const noexcept;
+  /// Not inlined: an ordinary key's call is to need little of a stack that may be a fiber's.
+  template <std::size_t kBytes, class Use>
+  [[gnu::noinline]] decltype(auto) flat_in(std::size_t size, Use& use) const {
+    char bytes[kBytes];
+    if (size > kBytes) return use(std::string_view{});
+    flatten(bytes);
+    return use(std::string_view{bytes, size});
+  }
   [[nodiscard]] const Tag* first() const noexcept { return reinterpret_cast<const Tag*>(tags_); }
 
   std::string_view name_;

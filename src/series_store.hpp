@@ -1,0 +1,89 @@
+#pragma once
+
+#include <pepper/config.hpp>
+
+#include "mapping.hpp"
+#include "series_key.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pepper::detail {
+
+/// What was said of a series when it was bound. A series that record(name, ...) created has none at first, and gets one with its first
+/// bind: so that a snapshot stays what it was, each says from which snapshot on it holds.
+struct SeriesText {
+  Kind kind;
+  std::string unit, help;
+  std::uint64_t since;  ///< sequence of a snapshot
+};
+
+/// One series, for as long as its store lives; its key lies right behind it. All but `kind`, `text` and `tickets` is set before the entry
+/// can be found.
+struct alignas(32) SeriesEntry {
+  /// The key as SeriesKey::flat() has it, for one comparison.
+  [[nodiscard]] std::string_view flat() const noexcept { return {bytes(), flat_size}; }
+  [[nodiscard]] std::string_view name() const noexcept { return {bytes() + sizeof(std::uint16_t), name_size}; }
+  [[nodiscard]] std::span<const Tag> tags() const noexcept {
+    return {reinterpret_cast<const Tag*>(bytes() + tags_at(flat_size)), tag_count};
+  }
+
+  /// Where, in the bytes behind the entry, its tags are.
+  [[nodiscard]] static constexpr std::size_t tags_at(std::size_t flat_size) noexcept {
+    return (flat_size + alignof(Tag) - 1) / alignof(Tag) * alignof(Tag);
+  }
+
+  std::atomic<const SeriesText*> text{nullptr};
+  std::atomic<std::atomic<std::uint32_t>*> tickets{nullptr};  ///< set before kind becomes gauge
+  std::uint32_t number = 0;                                   ///< what its records carry
+  std::uint16_t flat_size = 0, name_size = 0;
+  std::uint8_t tag_count = 0;
+  Kind first_kind = Kind::summary;  ///< in snapshots that are older than `text`
+  std::atomic<Kind> kind{Kind::summary};
+  bool is_bound = false;     ///< not only created by record(name, ...); under the registry's mutex
+  bool is_overflow = false;  ///< where series went for which there was no room
+
+ private:
+  [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+};
+static_assert(sizeof(SeriesEntry) == 32);
+
+/// Where the entries are: appended to, never moved. entry() is thread-safe for an index that the caller was given; the rest is for one
+/// thread at a time.
+class SeriesStore {
+ public:
+  explicit SeriesStore(std::uint32_t capacity, std::size_t memory_limit);
+
+  [[nodiscard]] SeriesEntry& entry(std::uint32_t index) const noexcept {
+    const std::uint32_t at = places()[index];
+    return *reinterpret_cast<SeriesEntry*>(bases_[at / kUnitsPerBlock] + at % kUnitsPerBlock * sizeof(SeriesEntry));
+  }
+
+  /// Memory that append() of such a key will take from the system. `is_least`: as little as it can.
+  [[nodiscard]] std::size_t next_bytes(const SeriesKey& key, std::string_view flat, bool is_least) const noexcept;
+  /// Makes the entry `index`; its successor is index + 1. `bytes`: from next_bytes(). Throws std::bad_alloc.
+  [[nodiscard]] SeriesEntry& append(std::uint32_t index, const SeriesKey& key, std::string_view flat, std::size_t bytes);
+
+ private:
+  // A place is the number of a block and, in entry sizes, where in it: four bytes, so that the places of 100,000 series stay in a core's
+  // own cache. A block is one huge page, or, the first and where memory is scarce, small pages taken a few at a time.
+  static constexpr std::size_t kBlock = std::size_t{2} << 20, kStep = std::size_t{16} << 10;
+  static constexpr std::uint32_t kUnitsPerBlock = kBlock / sizeof(SeriesEntry);
+  static constexpr std::size_t kMostBlocks = (std::uint64_t{1} << 32) / kUnitsPerBlock;
+
+  [[nodiscard]] std::uint32_t* places() const noexcept { return reinterpret_cast<std::uint32_t*>(places_.data()); }
+
+  Pages places_;
+  std::size_t most_blocks_;
+  std::unique_ptr<std::byte*[]> bases_;
+  std::vector<Pages> blocks_;
+  std::size_t used_ = kBlock, taken_ = kBlock;  ///< of the last block: by entries, from the system
+};
+
+}  // namespace pepper::detail
