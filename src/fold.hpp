@@ -156,18 +156,21 @@ template <bool kChecked, class Touch>
 std::uint64_t fold(const Record* records, std::size_t count, const FoldTable table, Tally& tally, Touch&& touch,
                    const Record* next = nullptr) noexcept {
   std::uint64_t folded = 0;
-  const auto cell_for = [&, table](std::uint64_t head) -> Cell* {
-    const std::uint32_t index = table.index_of(head);
+  // Copies whose addresses nobody has, so that they stay in registers; `table` goes by reference to what is not inlined.
+  Cell* const cells = table.cells;
+  const std::uint32_t base = table.base, capacity = table.capacity, stamp = table.stamp;
+  const auto cell_for = [=, &tally, &touch](std::uint64_t head) -> Cell* {
+    const std::uint32_t index = id_of(head) - base;
     if constexpr (kChecked) {
-      if (index >= table.capacity) [[unlikely]]
+      if (index >= capacity) [[unlikely]]
         return ++tally[Found::foreign], nullptr;
-      Cell& cell = table.cells[index];
-      if (cell.stamp != table.stamp && !touch(index, cell)) [[unlikely]]
+      Cell& cell = cells[index];
+      if (cell.stamp != stamp && !touch(index, cell)) [[unlikely]]
         return ++tally[Found::memory], nullptr;
     }
-    return &table.cells[index];
+    return &cells[index];
   };
-  const auto fold_one = [&, table](const Record& record) {
+  const auto fold_one = [&](const Record& record) {
     Cell* const cell = cell_for(record.head);
     if constexpr (kChecked) {
       if (cell == nullptr) [[unlikely]]

@@ -47,6 +47,7 @@ void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTa
   // Copies, as the stores to cells could change the originals for all the compiler knows.
   const FoldTable local = table;
   Cell* const cells = cells_;
+#pragma GCC unroll 4
   for (const Record *record = records, *end = records + count; record != end; ++record) {
     extras |= record->head;
     const std::uint32_t index = local.index_of(record->head);
