@@ -66,15 +66,15 @@ bool Place::try_charge(std::size_t bytes) noexcept {
   return true;
 }
 
-std::size_t Place::block_bytes() const noexcept {
-  return sizeof(ThreadBlock) + 2 * sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks_ + 1);
+std::size_t Place::block_bytes(std::size_t pool_chunks) noexcept {
+  return sizeof(ThreadBlock) + 2 * sizeof(Chunk) + 2 * kChunkRecords * sizeof(Cell) + ChunkQueue::producer_bytes(pool_chunks + 1);
 }
 
 /// A thread that was here before, and now records for another collector.
 bool Place::welcome_back(ThreadBlock& block) noexcept {
-  if (!try_charge(block_bytes())) return false;
+  const std::size_t pool = pool_chunks(), capacity = pool + 1;
+  if (!try_charge(block_bytes(pool))) return false;
   block.generation = generation();
-  const std::size_t capacity = pool_chunks_ + 1;
   if (block.queue_capacity() >= capacity) return true;
   try {
     block.replace_producer(sealed_.make_producer(capacity), capacity);
@@ -94,8 +94,8 @@ ThreadBlock* Place::attach(ThreadRecord& thread) noexcept {
 }
 
 ThreadBlock* Place::make_block(Cursor& cursor) noexcept {
-  const std::size_t capacity = pool_chunks_ + 1;
-  if (!try_charge(block_bytes())) return nullptr;
+  const std::size_t pool = pool_chunks(), capacity = pool + 1, bytes = block_bytes(pool);
+  if (!try_charge(bytes)) return nullptr;
   auto* const chunk = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
   ThreadBlock* block = nullptr;
   try {
@@ -105,8 +105,8 @@ ThreadBlock* Place::make_block(Cursor& cursor) noexcept {
   }
   if (block == nullptr) {
     if (chunk != nullptr) unmap_pages(chunk, sizeof(Chunk));
-    budget_.give_back(block_bytes());
-    charged_.fetch_sub(block_bytes(), std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    budget_.give_back(bytes);
+    charged_.fetch_sub(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     return nullptr;
   }
   block->generation = generation();
@@ -135,7 +135,7 @@ Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
   std::unique_lock lock(space_mutex_);
   while (may_block_.load(std::memory_order_relaxed)) {  // [relaxed: looked at again after each wait]
     if (Chunk* const chunk = try_take_free(block)) return chunk;
-    if (on_pressure) on_pressure();
+    if (on_pressure_) on_pressure_();
     space_.wait_for(lock, std::chrono::milliseconds{5});  // a bound, as recycle() notifies without the mutex
   }
   return nullptr;

@@ -3,11 +3,13 @@
 #include "clock.hpp"
 #include "config_check.hpp"
 
+#include <charconv>
 #include <ctime>
 #include <exception>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -37,6 +39,20 @@ std::string quoted(std::string_view text) {
   return out += '"';
 }
 
+/// The drain mutex. Whoever holds it must not wait for a free chunk, which an instrumented allocator could ask for: nobody else would free
+/// one.
+class DrainLock {
+ public:
+  explicit DrainLock(std::mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
+  ~DrainLock() { is_service_thread = was_service_thread_; }
+  DrainLock(const DrainLock&) = delete;
+  DrainLock& operator=(const DrainLock&) = delete;
+
+ private:
+  const std::lock_guard<std::mutex> lock_;
+  const bool was_service_thread_;
+};
+
 }  // namespace
 
 Collector::Collector(TelemetryConfig config, KeyHash hash)
@@ -48,20 +64,22 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
       drain_(place_),
       publisher_(registry_) {
-  place_.on_pressure = [this] { flusher_.wake(); };
   CollectorStats stats;
   set_health(stats);
   latest_ = publisher_.publish(drain_, std::move(stats));
   drain_.set_discarding(!config_.enabled);
+  if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking([this] { flusher_.wake(); });
   if (config_.enabled) place_.open_gate();
 }
 
 Collector::~Collector() {
   place_.close_gate();
   place_.use_numbers(registry_->size());
+  registry_->leave_place();  // snapshots may keep it alive, on nobody's budget
 }
 
 Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
+  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
   check(options);
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
@@ -71,8 +89,7 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
   const Registry::Interned interned = registry_->intern(key, kind, options.unit, options.help, true);
   if (interned.is_conflict) {
     bind_conflicts_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-    errors_->report("bind " + std::string(name),
-                    "series \"" + std::string(name) + "\" was bound before with another kind, unit or help; the first stays");
+    errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit or help; the first stays"});
   }
   start_flusher();
   const SeriesEntry& entry = *interned.entry;
@@ -95,6 +112,7 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
 }
 
 const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
+  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
   const SeriesKey key(name, tags);
   const std::uint32_t index = registry_->find(key);
   const SeriesEntry* entry = nullptr;
@@ -102,6 +120,8 @@ const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsVie
     entry = &registry_->entry(index);
   } else {
     if (key.refusal().reason != nullptr) return nullptr;
+    entry = registry_->find_overflow(name);
+    if (entry != nullptr) return entry;  // not kept in the thread's cache, which is for keys that come again
     entry = registry_->intern(key, Kind::summary, {}, {}, false).entry;
     start_flusher();
   }
@@ -180,12 +200,11 @@ void Collector::note_losses(CollectorStats& stats, const Ledger& ledger) {
 }
 
 void Collector::report(const std::vector<Loss>& grown) noexcept {
-  try {
-    for (const Loss& loss : grown) {
-      const std::string cause(to_string(loss.cause));
-      errors_->report("lost " + cause, std::to_string(loss.count) + " records dropped so far, cause: " + cause);
-    }
-  } catch (const std::bad_alloc&) {  // no memory for the message: the ledger has it
+  for (const Loss& loss : grown) {
+    char count[24] = {};
+    std::to_chars(count, count + sizeof count - 1, loss.count);
+    const std::string_view cause = to_string(loss.cause);
+    errors_->report(cause, {count, " records dropped so far, cause: ", cause});
   }
 }
 
@@ -208,17 +227,17 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   stats.last_flush_duration = last_flush_duration_;
   std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats));
   last_flush_duration_ = Steady::now() - begin;
+  std::shared_ptr<const Snapshot> old = snapshot;  // let go after the lock: it may be thousands of pages
   const std::lock_guard lock(latest_mutex_);
-  latest_ = snapshot;
+  latest_.swap(old);
   return snapshot;
 }
 
-std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline) {
-  delivery_->observe(std::min(deadline, Steady::now() + kObserverPatience));
+std::shared_ptr<const Snapshot> Collector::flush_now() {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<Loss> grown;
   {
-    const std::lock_guard lock(drain_mutex_);
+    const DrainLock lock(drain_mutex_);
     snapshot = drain_and_publish();
     grown.swap(grown_);
   }
@@ -227,18 +246,37 @@ std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadli
   return snapshot;
 }
 
-std::shared_ptr<const Snapshot> Collector::flush() { return flush_until(Steady::time_point::max()); }
+std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline) {
+  delivery_->wait_for(delivery_->ask_observers(), deadline, kObserverPatience);
+  return flush_now();
+}
+
+std::shared_ptr<const Snapshot> Collector::flush() {
+  const auto alive = shared_from_this();  // a callback may destroy the MetricsCollector
+  return flush_until(Steady::time_point::max());
+}
 
 Collector::Load Collector::work(bool is_due) noexcept {
   Load load{};
   try {
-    if (is_due) flush();
-    const std::lock_guard lock(drain_mutex_);
-    if (!is_due) drain_.look();
-    load = {drain_.chunks_seen(), place_.pool_chunks(), drain_.spilled() != spilled_before_};
+    if (is_due && round_ == 0) {
+      round_ = delivery_->ask_observers();
+      asked_at_ = Steady::now();
+    }
+    // Not waiting for them: there may be records to drain meanwhile.
+    if (is_due && (delivery_->is_answered(round_) || Steady::now() - asked_at_ >= kObserverPatience)) {
+      flush_now();
+      round_ = 0;
+      load.has_published = true;
+    }
+    const DrainLock lock(drain_mutex_);
+    if (!load.has_published) drain_.look();
+    load.chunks_seen = drain_.chunks_seen();
+    load.pool_chunks = place_.pool_chunks();
+    load.has_spilled = drain_.spilled() != spilled_before_;
     spilled_before_ = drain_.spilled();
   } catch (const std::exception& error) {  // no memory: nothing was taken, the next look takes it
-    errors_->report("look", std::string("the flusher could not drain: ") + error.what());
+    errors_->report("look", {"the flusher could not drain: ", error.what()});
   }
   timespec cpu{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
@@ -262,7 +300,7 @@ void Collector::start_flusher() noexcept {
   try {
     flusher_.start(shared_from_this());
   } catch (const std::exception& error) {  // records are folded by their threads meanwhile, and flush() works
-    errors_->report("start", std::string("the flusher could not start, the next bind tries again: ") + error.what());
+    errors_->report("start", {"the flusher could not start, the next bind tries again: ", error.what()});
   }
 }
 
@@ -271,12 +309,12 @@ void Collector::attach_thread() {
   ThreadBlock* const block = use.record() == nullptr ? nullptr : place_.attach(*use.record());
   if (block == nullptr) throw std::bad_alloc{};
   block->touch(std::max<std::uint32_t>(registry_->size(), 512));
-  place_.touch_pool();
 }
 
 void Collector::set_enabled(bool enabled) noexcept {
+  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
   try {
-    const std::lock_guard lock(drain_mutex_);
+    const DrainLock lock(drain_mutex_);
     drain_.look();
     drain_.set_discarding(!enabled);
     if (enabled) {
@@ -285,24 +323,38 @@ void Collector::set_enabled(bool enabled) noexcept {
       place_.close_gate();
     }
   } catch (const std::exception& error) {
-    errors_->report("set_enabled", std::string("set_enabled had no effect: ") + error.what());
+    errors_->report("set_enabled", {"set_enabled had no effect: ", error.what()});
   }
+}
+
+bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
+  std::unique_lock lock(end_mutex_);
+  if (end_state_ == End::flushing && ended_by_ == std::this_thread::get_id()) return false;  // from a callback of that flush
+  end_.wait_until(lock, deadline, [this] { return end_state_ != End::flushing; });
+  if (end_state_ != End::not_begun) return end_state_ == End::done;
+  end_state_ = End::flushing;
+  ended_by_ = std::this_thread::get_id();
+  lock.unlock();
+  bool is_done = true;
+  try {
+    flush_until(deadline);
+  } catch (const std::exception& error) {
+    errors_->report("shutdown", {"the last flush failed: ", error.what()});
+    is_done = false;
+  }
+  lock.lock();
+  end_state_ = is_done ? End::done : End::not_begun;
+  end_.notify_all();
+  return is_done;
 }
 
 bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   const Steady::time_point deadline = Steady::now() + std::clamp(timeout, std::chrono::nanoseconds{0}, kLongest);
+  const auto alive = shared_from_this();  // a callback may destroy the MetricsCollector
   place_.stop_blocking();
-  bool is_done = flusher_.stop(deadline);
-  if (!is_shut_down_.exchange(true, std::memory_order_relaxed)) {  // [relaxed: only says who flushes]
-    try {
-      flush_until(deadline);
-    } catch (const std::exception& error) {
-      errors_->report("shutdown", std::string("the last flush failed: ") + error.what());
-      is_done = false;
-    }
-  }
-  return delivery_->stop(deadline) && is_done;
+  const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
+  return delivery_->stop(deadline) && has_flusher_ended && is_flushed;
 }
 
 }  // namespace pepper::detail

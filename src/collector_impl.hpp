@@ -13,9 +13,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace pepper::detail {
@@ -49,9 +51,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
 
   struct Load {
     std::size_t chunks_seen, pool_chunks;
-    bool has_spilled;
+    bool has_spilled, has_published;
   };
-  /// One look, or a flush where one is due.
+  /// One look, or a flush where one is due and the observers have answered, or have had their time.
   Load work(bool is_due) noexcept;
   void flusher_started() noexcept;
   [[nodiscard]] std::chrono::nanoseconds flush_interval() const noexcept { return config_.flush_interval; }
@@ -60,6 +62,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline);
+  std::shared_ptr<const Snapshot> flush_now();
+  /// The last flush, once, whoever asks first; the others wait for it until the deadline. True: it is done.
+  [[nodiscard]] bool flush_at_end(std::chrono::steady_clock::time_point deadline) noexcept;
   void set_health(CollectorStats& stats) const noexcept;
   void note_losses(CollectorStats& stats, const Ledger& ledger);
   void report(const std::vector<Loss>& grown) noexcept;
@@ -85,7 +90,13 @@ class Collector : public std::enable_shared_from_this<Collector> {
   mutable std::mutex latest_mutex_;
   std::shared_ptr<const Snapshot> latest_;
 
-  std::atomic<bool> is_shut_down_{false};
+  std::mutex end_mutex_;
+  std::condition_variable end_;
+  enum class End : std::uint8_t { not_begun, flushing, done } end_state_ = End::not_begun;
+  std::thread::id ended_by_;
+
+  std::uint64_t round_ = 0;  ///< of observers, which the flusher waits for; 0: none. This and the next: flusher only
+  std::chrono::steady_clock::time_point asked_at_;
   std::atomic<std::uint64_t> rejected_{0}, nan_{0}, bind_conflicts_{0};
   std::atomic<std::int64_t> flusher_cpu_ns_{0};
 };

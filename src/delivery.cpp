@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <exception>
 #include <system_error>
 #include <utility>
@@ -12,21 +13,33 @@ namespace pepper::detail {
 
 namespace {
 
-/// Which delivery's callbacks this thread is inside of.
-constinit thread_local const Delivery* runs_callbacks_of = nullptr;
+/// Whose callbacks this thread is inside of, innermost first: one may flush another collector, whose callback flushes this one.
+struct Inside {
+  const Delivery* delivery;
+  const Inside* outer;
+};
+constinit thread_local const Inside* inside = nullptr;
 
 }  // namespace
 
-Delivery::Callbacks Delivery::living(Callbacks& callbacks) {
-  std::erase_if(callbacks, [](const auto& callback) { return callback->has_ended(); });
+bool Delivery::runs_on_this_thread() const noexcept {
+  const Inside* at = inside;
+  while (at != nullptr && at->delivery != this) at = at->outer;
+  return at != nullptr;
+}
+
+Delivery::Shared Delivery::living(const Shared& callbacks) noexcept {
+  if (callbacks.use_count() == 1) std::erase_if(*callbacks, [](const auto& callback) { return callback->has_ended(); });
   return callbacks;
 }
 
-std::shared_ptr<Callback> Delivery::add(Callbacks& to, Callback::Function function) {
+std::shared_ptr<Callback> Delivery::add(Shared& to, Callback::Function function) {
   auto callback = std::make_shared<Callback>(std::move(function));
   const std::lock_guard lock(mutex_);
-  to.push_back(callback);
+  if (to.use_count() != 1) to = std::make_shared<Callbacks>(*to);
+  to->reserve(to->size() + 1);
   if (may_have_thread_ && !has_thread_) start_thread();
+  to->push_back(callback);
   return callback;
 }
 
@@ -42,7 +55,8 @@ void Delivery::start_thread() {
 }
 
 void Delivery::run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept {
-  const Delivery* const outer = std::exchange(runs_callbacks_of, this);
+  const Inside here{this, inside};
+  inside = &here;
   for (const std::shared_ptr<Callback>& callback : callbacks) {
     try {
       callback->try_run(snapshot);
@@ -52,27 +66,37 @@ void Delivery::run_all(const Callbacks& callbacks, const Snapshot* snapshot, std
       errors_->report_callback(what, "something that is no std::exception");
     }
   }
-  runs_callbacks_of = outer;
+  inside = here.outer;
 }
 
-void Delivery::observe(Clock::time_point deadline) {
+std::uint64_t Delivery::ask_observers() {
   std::unique_lock lock(mutex_);
-  if (runs_callbacks_of == this || observers_.empty()) return;
+  if (observers_->empty() || runs_on_this_thread()) return rounds_done_;
   if (!has_thread_) {
-    const Callbacks observers = living(observers_);
+    const Shared observers = living(observers_);
     lock.unlock();
-    return run_all(observers, nullptr, "observer");
+    run_all(*observers, nullptr, "observer");
+    return 0;
   }
-  const std::uint64_t round = ++rounds_wanted_;
   to_thread_.notify_one();
-  from_thread_.wait_until(lock, deadline, [&] { return rounds_done_ >= round || !has_thread_; });
+  return ++rounds_wanted_;
+}
+
+bool Delivery::is_answered(std::uint64_t round) {
+  const std::lock_guard lock(mutex_);
+  return rounds_done_ >= round || !has_thread_;
+}
+
+void Delivery::wait_for(std::uint64_t round, Clock::time_point deadline, std::chrono::nanoseconds patience) {
+  std::unique_lock lock(mutex_);
+  const Clock::time_point begin = busy_since_ == Clock::time_point{} ? Clock::now() : busy_since_;
+  from_thread_.wait_until(lock, std::min(deadline, begin + patience), [&] { return rounds_done_ >= round || !has_thread_; });
 }
 
 void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   std::unique_lock lock(mutex_);
   // Flushes may overtake each other on the way here: a later snapshot was given out already.
-  if (subscribers_.empty() || snapshot->sequence() <= latest_sequence_) return;
-  if (!has_thread_ && runs_callbacks_of == this) return;
+  if (subscribers_->empty() || snapshot->sequence() <= latest_sequence_ || runs_on_this_thread()) return;
   latest_sequence_ = snapshot->sequence();
   mail_ = std::move(snapshot);
   if (has_thread_) {
@@ -86,31 +110,33 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
 
 void Delivery::give_out(std::unique_lock<std::mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
-  const Callbacks subscribers = living(subscribers_);
+  const Shared subscribers = living(subscribers_);
   lock.unlock();
-  run_all(subscribers, snapshot.get(), "on_snapshot callback");
+  run_all(*subscribers, snapshot.get(), "on_snapshot callback");
   lock.lock();
+}
+
+void Delivery::answer(std::unique_lock<std::mutex>& lock) noexcept {
+  const std::uint64_t round = rounds_wanted_;
+  const Shared observers = living(observers_);
+  lock.unlock();
+  run_all(*observers, nullptr, "observer");
+  lock.lock();
+  rounds_done_ = round;
+  from_thread_.notify_all();
 }
 
 void Delivery::run() noexcept {
   is_service_thread = true;
   pthread_setname_np(pthread_self(), "pepper-deliver");
   std::unique_lock lock(mutex_);
-  for (;;) {
+  for (bool is_last = false; !is_last;) {
     to_thread_.wait(lock, [this] { return mail_ != nullptr || rounds_done_ < rounds_wanted_ || is_stopping_; });
-    if (rounds_done_ < rounds_wanted_) {
-      const std::uint64_t round = rounds_wanted_;
-      const Callbacks observers = living(observers_);
-      lock.unlock();
-      run_all(observers, nullptr, "observer");
-      lock.lock();
-      rounds_done_ = round;
-      from_thread_.notify_all();
-    } else if (mail_ != nullptr) {
-      give_out(lock);
-    } else {
-      break;
-    }
+    is_last = is_stopping_;  // once more and no further, whatever comes in meanwhile
+    busy_since_ = Clock::now();
+    if (rounds_done_ < rounds_wanted_) answer(lock);
+    if (mail_ != nullptr) give_out(lock);
+    busy_since_ = {};
   }
   has_thread_ = false;
   from_thread_.notify_all();
@@ -121,7 +147,7 @@ bool Delivery::stop(Clock::time_point deadline) noexcept {
   may_have_thread_ = false;
   is_stopping_ = true;
   to_thread_.notify_one();
-  if (runs_callbacks_of == this) return false;  // from inside a callback: the thread ends once that returns
+  if (runs_on_this_thread()) return false;  // from inside a callback: the thread ends once that returns
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !has_thread_; });
   std::thread thread = std::move(thread_);  // the first to stop it has it
   lock.unlock();

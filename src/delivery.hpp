@@ -33,31 +33,41 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   [[nodiscard]] std::shared_ptr<Callback> add_subscriber(Callback::Function function);
   [[nodiscard]] std::shared_ptr<Callback> add_observer(Callback::Function function);
 
-  /// Has each observer asked once, and waits for that until the deadline. Does nothing inside a callback.
-  void observe(Clock::time_point deadline);
-  /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. Inline, what is flushed inside a callback is not
-  /// delivered.
+  /// Has each observer asked once, on the thread; inline, before it returns. Does nothing inside a callback. The round that is_answered()
+  /// knows.
+  [[nodiscard]] std::uint64_t ask_observers();
+  [[nodiscard]] bool is_answered(std::uint64_t round);
+  /// Waits for a round until the deadline, and for a callback that runs already no longer than `patience` from its beginning on: of one
+  /// that blocks, the first flush suffers and no other.
+  void wait_for(std::uint64_t round, Clock::time_point deadline, std::chrono::nanoseconds patience);
+  /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. What is flushed inside a callback is not delivered, or it
+  /// would call itself.
   void deliver(std::shared_ptr<const Snapshot> snapshot);
 
   /// Delivers what is in the mailbox and ends the thread; from now on it works inline. False: not done by then, and the thread was left to
-  /// itself.
+  /// itself, to end after the callback it is in.
   bool stop(Clock::time_point deadline) noexcept;
 
  private:
   using Callbacks = std::vector<std::shared_ptr<Callback>>;
+  /// Shared with whoever runs them, so that running them takes no memory; copied where one is added meanwhile.
+  using Shared = std::shared_ptr<Callbacks>;
 
-  std::shared_ptr<Callback> add(Callbacks& to, Callback::Function function);
+  std::shared_ptr<Callback> add(Shared& to, Callback::Function function);
   void run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept;
-  [[nodiscard]] static Callbacks living(Callbacks& callbacks);
+  [[nodiscard]] bool runs_on_this_thread() const noexcept;
+  /// The callbacks as they are now, without those that have ended.
+  [[nodiscard]] static Shared living(const Shared& callbacks) noexcept;
   void start_thread();
   /// What is in the mailbox, unlocked meanwhile.
   void give_out(std::unique_lock<std::mutex>& lock) noexcept;
+  void answer(std::unique_lock<std::mutex>& lock) noexcept;
   void run() noexcept;
 
   const std::shared_ptr<Errors> errors_;
   std::mutex mutex_;
   std::condition_variable to_thread_, from_thread_;
-  Callbacks subscribers_, observers_;
+  Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>();
   std::shared_ptr<const Snapshot> mail_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
   std::uint64_t latest_sequence_ = 0;
@@ -65,6 +75,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   bool may_have_thread_;
   std::thread thread_;
   bool has_thread_ = false, is_stopping_ = false;
+  Clock::time_point busy_since_{};  ///< the thread is in a callback; {}: it is not
 };
 
 }  // namespace pepper::detail

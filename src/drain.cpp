@@ -1,27 +1,21 @@
 #include "drain.hpp"
 
-#include "mapping.hpp"
-
-#include <new>
-
 namespace pepper::detail {
 
-Drain::Drain(Place& place) : place_(place), capacity_(place.series().capacity()) {
-  cells_ = static_cast<Cell*>(map_pages(capacity_ * sizeof(Cell)));
-  changed_ = static_cast<std::uint32_t*>(map_pages(capacity_ * sizeof(std::uint32_t)));
-  if (cells_ == nullptr || changed_ == nullptr) throw std::bad_alloc{};
+Drain::Drain(Place& place)
+    : place_(place),
+      capacity_(place.series().capacity()),
+      cell_pages_(capacity_ * sizeof(Cell), false),
+      changed_pages_(capacity_ * sizeof(std::uint32_t), false),
+      cells_(reinterpret_cast<Cell*>(cell_pages_.data())),
+      changed_(reinterpret_cast<std::uint32_t*>(changed_pages_.data())),
+      left_(place.left()) {
   // Threads may be recording for a collector that was here before, in chunks that are theirs: begin where they are.
   is_discarding_ = true;
   drain_queue(mark(true));
   discarded_ = 0;
   for (ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) discarded_ += block->taken_position();
   is_discarding_ = false;
-}
-
-Drain::~Drain() {
-  for (Chunk* const chunk : copies_) unmap_pages(chunk, sizeof(Chunk));
-  unmap_pages(cells_, capacity_ * sizeof(Cell));
-  unmap_pages(changed_, capacity_ * sizeof(std::uint32_t));
 }
 
 void Drain::look() { drain_queue(mark(false)); }
@@ -32,22 +26,18 @@ void Drain::make_ready(const ThreadBlock* first) {
   open_.clear();
   later_.clear();
   open_.reserve(blocks);
-  // Every chunk there is may be on its way here: the pool's, and each thread's own.
-  later_.reserve(place_.pool_chunks() + 2 * blocks);
-  left_.reserve(place_.pool_chunks() + 2 * blocks);
+  // Every chunk there is may be on its way here: those of all pools so far, and each thread's own.
+  later_.reserve(place_.all_chunks() + 2 * blocks);
+  left_.reserve(place_.all_chunks() + 2 * blocks);
   copies_.reserve(blocks);
-  while (copies_.size() < blocks) {
-    auto* const copy = static_cast<Chunk*>(map_pages(sizeof(Chunk)));
-    if (copy == nullptr) throw std::bad_alloc{};
-    copies_.push_back(copy);
-  }
+  while (copies_.size() < blocks) copies_.emplace_back(sizeof(Chunk));
 }
 
 ThreadBlock* Drain::mark(bool always_exchange) {
   ThreadBlock* const first = place_.first_block();
   make_ready(first);
   for (ThreadBlock* block = first; block != nullptr; block = block->next) {
-    Chunk* const copy = copies_[open_.size()];
+    auto* const copy = reinterpret_cast<Chunk*>(copies_[open_.size()].data());
     const ThreadBlock::Claim claim = block->claim(copy->records, always_exchange);
     if (claim.records != 0 || claim.how != ThreadBlock::Claim::How::no_set) open_.push_back({block, claim, copy});
   }
@@ -87,12 +77,17 @@ void Drain::take_chunk(Chunk* chunk, const Record* next) noexcept {
 }
 
 void Drain::recycle_left() {
-  std::erase_if(left_, [this](Chunk* chunk) {
-    const ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);     // [relaxed: acquired with the chunk]
-    if (!owner->has_left(chunk->epoch.load(std::memory_order_relaxed))) return false;  // [relaxed: acquired with the chunk]
-    place_.recycle(chunk);
-    return true;
-  });
+  for (std::size_t i = 0; i < left_.size();) {
+    Chunk* const chunk = left_[i];
+    const ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);  // [relaxed: acquired with the chunk]
+    if (!owner->has_left(chunk->epoch.load(std::memory_order_relaxed))) {           // [relaxed: acquired with the chunk]
+      ++i;
+      continue;
+    }
+    place_.recycle(chunk);  // may throw, and then it is still here
+    left_[i] = left_.back();
+    left_.pop_back();
+  }
 }
 
 bool Drain::touch(std::uint32_t index, Cell& cell) noexcept {

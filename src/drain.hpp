@@ -29,7 +29,6 @@ struct Ledger {
 class Drain {
  public:
   explicit Drain(Place& place);
-  ~Drain();
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
 
@@ -66,14 +65,15 @@ class Drain {
 
   Place& place_;
   const std::uint32_t capacity_;
-  Cell* cells_;
-  std::uint32_t* changed_;
+  const Pages cell_pages_, changed_pages_;
+  Cell* const cells_;
+  std::uint32_t* const changed_;
   std::uint32_t changed_count_ = 0;
   std::uint32_t stamp_ = 1;
-  std::vector<Chunk*> copies_;  ///< room for what claims copy, a page each; in the price of a block
+  std::vector<Pages> copies_;  ///< room for what claims copy, a page each; in the price of a block
   std::vector<Open> open_;
   std::vector<Chunk*> later_;  ///< sealed after their thread was marked in this look
-  std::vector<Chunk*> left_;   ///< emptied, but their owner's cursor may still stand in them
+  std::vector<Chunk*>& left_;  ///< the place's: emptied, but their owner's cursor may still stand in them
   bool is_discarding_ = false;
   std::uint64_t aggregated_ = 0, spilled_ = 0, discarded_ = 0;
   std::size_t chunks_seen_ = 0;

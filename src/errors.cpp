@@ -1,29 +1,36 @@
 #include "errors.hpp"
 
 #include <cstdio>
+#include <new>
 
 namespace pepper::detail {
 
-void Errors::report(std::string_view cause, const std::string& message) noexcept {
+void Errors::report(std::string_view cause, std::initializer_list<std::string_view> parts) noexcept {
+  std::string line;
   try {
-    const std::string line = "pepper (" + name_ + "): " + message;
-    if (on_error_) return on_error_(line);
-    {
+    line.append("pepper (").append(name_).append("): ");
+    for (const std::string_view part : parts) line += part;
+    if (!on_error_) {
       const std::lock_guard lock(mutex_);
       if (!said_.emplace(cause).second) return;
     }
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  if (!on_error_) {
     std::fprintf(stderr, "%s\n", line.c_str());
+    return;
+  }
+  try {
+    on_error_(line);
   } catch (...) {
-    callback_errors_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    count();
   }
 }
 
 void Errors::report_callback(std::string_view which, const char* what) noexcept {
-  callback_errors_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-  try {
-    report(which, std::string(which) + " threw: " + what);
-  } catch (...) {  // no memory for the message: it is counted
-  }
+  count();
+  report(which, {which, " threw: ", what});
 }
 
 }  // namespace pepper::detail

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <set>
 #include <string>
@@ -14,8 +15,9 @@ class Errors {
  public:
   Errors(std::string name, std::function<void(std::string_view)> on_error) : name_(std::move(name)), on_error_(std::move(on_error)) {}
 
-  /// `cause` tells what was said on stderr already. What on_error throws is counted and goes no further.
-  void report(std::string_view cause, const std::string& message) noexcept;
+  /// Says the parts in one line. `cause`, one of a few, tells what was said on stderr already. What on_error throws is counted and goes no
+  /// further. No memory for the line: nothing is said.
+  void report(std::string_view cause, std::initializer_list<std::string_view> parts) noexcept;
   /// Counts an exception that left a user's callback, and reports it.
   void report_callback(std::string_view which, const char* what) noexcept;
 
@@ -24,6 +26,8 @@ class Errors {
   }
 
  private:
+  void count() noexcept { callback_errors_.fetch_add(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
+
   const std::string name_;
   const std::function<void(std::string_view)> on_error_;
   std::mutex mutex_;

@@ -66,9 +66,10 @@ void Flusher::run(Collector& collector) noexcept {
   const std::chrono::nanoseconds interval = collector.flush_interval();
   Clock::time_point next_publish = Clock::now() + interval;
   Clock::time_point next_look = Clock::now() + Pace::kShortest;
+  bool is_waiting = false;  // for observers
   std::unique_lock lock(mutex_);
   while (!is_stopped_) {
-    to_thread_.wait_until(lock, std::min(next_look, next_publish), [this] { return is_stopped_ || is_woken_; });
+    to_thread_.wait_until(lock, is_waiting ? next_look : std::min(next_look, next_publish), [this] { return is_stopped_ || is_woken_; });
     if (is_stopped_) break;
     is_woken_ = false;
     lock.unlock();
@@ -76,8 +77,10 @@ void Flusher::run(Collector& collector) noexcept {
     const Collector::Load load = collector.work(is_due);
     const Clock::time_point now = Clock::now();
     // Late by more than an interval: go on from now, instead of catching up.
-    if (is_due) next_publish = std::max(next_publish + interval, now);
+    if (load.has_published) next_publish = std::max(next_publish + interval, now);
     next_look = now + pace.next(load.chunks_seen, load.pool_chunks, load.has_spilled);
+    is_waiting = is_due && !load.has_published;
+    if (is_waiting) next_look = std::min(next_look, now + Pace::kShortest);
     lock.lock();
   }
   is_running_ = false;

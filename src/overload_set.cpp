@@ -25,7 +25,7 @@ bool OverloadSet::reserve(std::uint32_t capacity, Budget& budget) noexcept {
 
 bool OverloadSet::take_page(std::uint32_t index) noexcept {
   std::uint8_t& taken = page_is_taken_[index / kCellsPerPage];
-  if (taken == 0 && budget_->try_take(kPageBytes)) taken = 1;
+  if (taken == 0 && budget_->try_take(kPageCharge)) taken = 1;
   return taken != 0;
 }
 
@@ -105,7 +105,7 @@ void OverloadSet::release() noexcept {
     first = std::min(first, page);
     last = page + 1;
     page_is_taken_[page] = 0;
-    budget_->give_back(kPageBytes);
+    budget_->give_back(kPageCharge);
   }
   if (first < last) release_pages(reinterpret_cast<unsigned char*>(cells_) + first * kPageBytes, (last - first) * kPageBytes);
 }

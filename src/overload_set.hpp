@@ -67,14 +67,15 @@ class OverloadSet {
     return tally_before_;
   }
 
+  static constexpr std::uint32_t kCellsPerPage = kPageBytes / sizeof(Cell);
+  static constexpr std::size_t kPageCharge = kPageBytes + kCellsPerPage * sizeof(std::uint32_t);  ///< with their share of the list
+
   /// Empties it; returns pages to the budget where that is tight.
   void clear() noexcept;
   /// Gives all its memory back and keeps its addresses. For a collector's end; an owner that folds into it meanwhile does no harm.
   void release() noexcept;
 
  private:
-  static constexpr std::uint32_t kCellsPerPage = kPageBytes / sizeof(Cell);
-
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;
   void prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept;
 

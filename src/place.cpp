@@ -14,7 +14,9 @@ constinit std::atomic<Place*> places[kMaxPlaces]{};
 
 constinit std::mutex places_mutex;
 
-constexpr std::uint32_t kLeastRoom = 1u << 18;
+// A place keeps the room it was made with. The last ones are not for ordinary collectors, so that a large one finds a place
+// however many there were.
+constexpr std::uint32_t kOrdinaryRoom = 1u << 18, kKeptForLarge = 64;
 
 }  // namespace
 
@@ -28,10 +30,12 @@ Place& Place::take(const TelemetryConfig& config) {
   // Each known name may get an overflow series of its own, and there is one for all other names.
   const auto capacity = static_cast<std::uint32_t>(2 * config.max_series + 1);
   const std::lock_guard lock(places_mutex);
-  for (std::uint32_t index = 1; index < kMaxPlaces; ++index) {
+  const bool is_large = capacity > kOrdinaryRoom;
+  for (std::uint32_t i = 1; i < (is_large ? kMaxPlaces : kMaxPlaces - kKeptForLarge); ++i) {
+    const std::uint32_t index = is_large ? kMaxPlaces - i : i;
     Place* place = places[index].load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
     if (place == nullptr) {
-      place = new Place(index, std::max(kLeastRoom, std::bit_ceil(capacity)));
+      place = new Place(index, std::max(kOrdinaryRoom, std::bit_ceil(capacity)));
       places[index].store(place, std::memory_order_release);  // [places:release] pairs with [places:acquire] in place_at()
     }
     // Overload sets are never moved, and series numbers never used twice.
@@ -39,36 +43,36 @@ Place& Place::take(const TelemetryConfig& config) {
     place->fill_pool((config.buffer_size + kChunkRecords - 1) / kChunkRecords);
     place->is_used_ = true;
     place->budget_.set_limit(config.memory_limit_bytes);
-    place->policy_.store(config.on_overflow, std::memory_order_relaxed);                              // [relaxed: the gate opens later]
-    place->may_block_.store(config.on_overflow == OverflowPolicy::block, std::memory_order_relaxed);  // [relaxed: the gate opens later]
+    place->policy_.store(config.on_overflow, std::memory_order_relaxed);  // [relaxed: the gate opens later]
     place->series_.set(place->next_number_, capacity);
     place->tickets_used_ = 0;
     for (auto& refused : place->refused_) refused.store(0, std::memory_order_relaxed);  // [relaxed: the gate opens later]
     place->generation_.fetch_add(1, std::memory_order_relaxed);                         // [relaxed: compared only; the gate opens later]
     return *place;
   }
-  throw std::length_error("MetricsCollector: 1023 collectors are alive, which is the limit");
+  throw std::length_error("MetricsCollector: there is no place for another collector (959 can be alive, fewer of very many series)");
 }
 
 void Place::fill_pool(std::size_t chunks) {
   recycler_ = free_.make_producer(chunks);
   if (idle_.size() < chunks) {
     const std::size_t more = chunks - idle_.size();
-    idle_.reserve(chunks);
+    idle_.reserve(all_chunks_ + more);
     auto* const arena = static_cast<Chunk*>(map_pages(more * sizeof(Chunk)));
     if (arena == nullptr) throw std::bad_alloc{};
-    arenas_.emplace_back(arena, more * sizeof(Chunk));
+    all_chunks_ += more;
     for (std::size_t i = 0; i < more; ++i) idle_.push_back(&arena[i]);
   }
   for (std::size_t i = 0; i < chunks; ++i) {
     recycle(idle_.back());
     idle_.pop_back();
   }
-  pool_chunks_ = chunks;
+  pool_chunks_.store(chunks, std::memory_order_relaxed);  // [relaxed: as in pool_chunks()]
   budget_.take(chunks * sizeof(Chunk));
 }
 
 void Place::leave() noexcept {
+  stop_blocking();  // a collector that was never made whole has not
   const std::lock_guard lock(places_mutex);
   for (Chunk* chunk = nullptr; free_.try_pop_from(recycler_, chunk);) {
     if (chunk == nullptr) continue;
@@ -76,7 +80,7 @@ void Place::leave() noexcept {
     idle_.push_back(chunk);
   }
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
-  budget_.give_back(pool_chunks_ * sizeof(Chunk) + tickets_used_ * kTicketBytes);
+  budget_.give_back(pool_chunks() * sizeof(Chunk) + tickets_used_ * kTicketBytes);
   budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
   is_used_ = false;
 }
@@ -105,16 +109,17 @@ void Place::close_gate() noexcept {
   gate_.exchange(0, std::memory_order_release);  // [gate:release] pairs with [gate:acquire] in is_open()
 }
 
-void Place::stop_blocking() noexcept {
+void Place::start_blocking(std::function<void()> on_pressure) {
   const std::lock_guard waiters(space_mutex_);
-  on_pressure = nullptr;
-  may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
-  space_.notify_all();
+  on_pressure_ = std::move(on_pressure);
+  may_block_.store(true, std::memory_order_relaxed);  // [relaxed: the gate opens later]
 }
 
-void Place::touch_pool() noexcept {
-  const std::lock_guard lock(places_mutex);
-  for (const auto& [at, bytes] : arenas_) touch_pages(at, bytes);
+void Place::stop_blocking() noexcept {
+  const std::lock_guard waiters(space_mutex_);
+  on_pressure_ = nullptr;
+  may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
+  space_.notify_all();
 }
 
 std::atomic<std::uint32_t>* Place::new_tickets() {
@@ -123,6 +128,7 @@ std::atomic<std::uint32_t>* Place::new_tickets() {
     ticket_pages_.reserve(ticket_pages_.size() + 1);
     void* const page = map_pages(kPageBytes);
     if (page == nullptr) throw std::bad_alloc{};
+    touch_pages(page, kPageBytes);  // here, and not by a thread that sets the gauge
     ticket_pages_.push_back(static_cast<unsigned char*>(page));
   }
   const std::size_t i = tickets_used_++;

@@ -62,18 +62,23 @@ class Place {
   [[nodiscard]] std::uint64_t refused(Cause cause) const noexcept;
   /// Makes an emptied chunk free. Throws std::bad_alloc.
   void recycle(Chunk* chunk);
-  [[nodiscard]] std::size_t pool_chunks() const noexcept { return pool_chunks_; }
+  [[nodiscard]] std::size_t pool_chunks() const noexcept {
+    return pool_chunks_.load(std::memory_order_relaxed);  // [relaxed: a thread that is late sizes its queue's end by the pool before]
+  }
+  /// All that were ever made here: so many may be on their way.
+  [[nodiscard]] std::size_t all_chunks() const noexcept { return all_chunks_; }
+  /// Chunks that are empty, but that their owners' cursors have not left. Stays from one collector's drain to the next.
+  [[nodiscard]] std::vector<Chunk*>& left() noexcept { return left_; }
 
   // The collector. ------------------------------------------------------------------------------------------------------------------
 
   /// Lets records in, or makes every thread's next slow path park it.
   void open_gate() noexcept;
   void close_gate() noexcept;
-  /// From now on nobody waits, and on_pressure is not called: OverflowPolicy::block drops, Cause::after_shutdown.
+  /// From now on OverflowPolicy::block waits; a thread that does calls `on_pressure`, under a mutex, to have the flusher look.
+  void start_blocking(std::function<void()> on_pressure);
+  /// From now on nobody waits, and that is not called: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
-  /// What a thread that has to wait calls, under a mutex, to have the flusher look. Set before the gate opens.
-  std::function<void()> on_pressure;
-  void touch_pool() noexcept;
   /// A word for a gauge's tickets; 64 bytes apart, never freed, used again by the next collector. Throws std::bad_alloc. Under the
   /// registry's mutex.
   [[nodiscard]] std::atomic<std::uint32_t>* new_tickets();
@@ -85,7 +90,7 @@ class Place {
   [[nodiscard]] bool make_room(ThreadRecord& thread) noexcept;
   [[nodiscard]] ThreadBlock* make_block(Cursor& cursor) noexcept;
   [[nodiscard]] bool welcome_back(ThreadBlock& block) noexcept;
-  [[nodiscard]] std::size_t block_bytes() const noexcept;
+  [[nodiscard]] static std::size_t block_bytes(std::size_t pool_chunks) noexcept;
   [[nodiscard]] bool is_open() const noexcept {
     return gate_.load(std::memory_order_acquire) != 0;  // [gate:acquire] pairs with [gate:release] in open_gate()
   }
@@ -108,15 +113,18 @@ class Place {
   ChunkQueue sealed_, free_;
   ChunkQueue::Producer recycler_;
 
+  std::vector<Chunk*> left_;  ///< the drainer's
+
   std::mutex space_mutex_;  ///< threads that wait under OverflowPolicy::block, and nobody else
   std::condition_variable space_;
+  std::function<void()> on_pressure_;
 
   // Under the mutex of take() and leave().
   bool is_used_ = false;
   std::uint32_t next_number_ = 0;
-  std::size_t pool_chunks_ = 0;
+  std::atomic<std::size_t> pool_chunks_{0};
+  std::size_t all_chunks_ = 0;
   std::vector<Chunk*> idle_;  ///< chunks of the pool while no collector is here
-  std::vector<std::pair<void*, std::size_t>> arenas_;
   std::size_t tickets_used_ = 0;
   std::vector<unsigned char*> ticket_pages_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kFirstTable = 512;  // one page
 constexpr std::string_view kOverflow = "pepper.overflow";
+constexpr std::size_t kNameBytes = 64;  // of a node in the set of names, about
 
 }  // namespace
 
@@ -28,11 +30,14 @@ Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
       max_series_(static_cast<std::uint32_t>(config.max_series)),
       store_(place.series().capacity(), config.memory_limit_bytes) {
   place.budget().take(kept_for_overflow_);
+  charge(kFirstTable * sizeof(std::uint64_t));
   tables_.push_back(std::make_unique<Table>(kFirstTable));
   table_.store(tables_.back().get(), std::memory_order_relaxed);  // [relaxed: no other thread yet]
 }
 
-Registry::~Registry() { place_.budget().give_back(bytes_ + kept_for_overflow_); }
+Registry::~Registry() { leave_place(); }
+
+void Registry::leave_place() noexcept { place_.budget().give_back(std::exchange(bytes_, 0) + std::exchange(kept_for_overflow_, 0)); }
 
 void Registry::probe_on(Probe& probe) const noexcept {
   for (;; probe.slot = (probe.slot + 1) & probe.table->mask) {
@@ -89,7 +94,10 @@ void Registry::charge(std::size_t bytes) noexcept {
 }
 
 SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uint64_t hash, const Nature& nature, bool is_forced) {
-  const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0);
+  const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+  const std::size_t slots = tables_.back()->mask + 1, more_slots = 2 * (std::size_t{index} + 1) > slots ? 2 * slots : 0;
+  const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0) + text_bytes(nature) +
+                             (names_.contains(key.name()) ? 0 : kNameBytes) + more_slots * sizeof(std::uint64_t);
   std::size_t entry_bytes = store_.next_bytes(key, flat, is_forced);
   if (is_forced) {
     place_.budget().give_back(std::exchange(kept_for_overflow_, 0));
@@ -99,9 +107,8 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
     if (!try_charge(beside + entry_bytes)) return nullptr;
   }
 
-  const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-  if (2 * (std::size_t{index} + 1) > tables_.back()->mask + 1) {
-    auto larger = std::make_unique<Table>((tables_.back()->mask + 1) * 2);
+  if (more_slots != 0) {
+    auto larger = std::make_unique<Table>(more_slots);
     for (std::uint32_t i = 0; i < index; ++i) insert(*larger, hash_(entry(i).flat().data(), entry(i).flat().size()), i);
     tables_.push_back(std::move(larger));
     table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in start()
@@ -141,6 +148,18 @@ void Registry::give_tickets(SeriesEntry& entry) {
   entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
 }
 
+std::size_t Registry::text_bytes(const Nature& nature) noexcept {
+  return nature.unit.empty() && nature.help.empty() ? 0 : sizeof(SeriesText) + nature.unit.size() + nature.help.size();
+}
+
+void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
+  if (!try_charge(text_bytes(nature))) {  // it does without
+    nature.unit = nature.help = {};
+    charge(sizeof(SeriesText));
+  }
+  describe(entry, nature);
+}
+
 void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   if (nature.kind == Kind::gauge) give_tickets(entry);
   if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
@@ -159,6 +178,14 @@ std::uint32_t Registry::size_for_snapshot(std::uint64_t next_sequence) {
   return size();
 }
 
+const SeriesEntry* Registry::find_overflow(std::string_view name) const noexcept {
+  // [full:acquire] pairs with [full:release] in intern(): no name is new any more
+  if (!is_full_.load(std::memory_order_acquire)) return nullptr;
+  const Tag tag{kOverflow, "true"};
+  const std::uint32_t index = find(SeriesKey(name, std::span(&tag, 1)));
+  return index == kNone ? nullptr : &entry(index);
+}
+
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
   return key.flat([&](std::string_view flat) { return intern(key, flat, {kind, unit, help, is_bind, false}); });
 }
@@ -171,7 +198,8 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   if (entry == nullptr && ordinary_ < max_series_) {
     entry = add(key, flat, hash, nature, false);
     if (entry != nullptr) {
-      ++ordinary_;
+      // [full:release] pairs with [full:acquire] in find_overflow()
+      if (++ordinary_ == max_series_) is_full_.store(true, std::memory_order_release);
       return {entry, false};
     }
   }
@@ -180,11 +208,11 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   const bool is_same_kind = entry->kind.load(std::memory_order_relaxed) == kind;  // [relaxed: written under the mutex]
   if (entry->is_overflow) {
     // Series of several kinds may end up here: then it is a summary, which refuses nothing that one of them would take.
-    if (!is_same_kind && entry->name() != kOverflow) describe(*entry, {Kind::summary, {}, {}, true, true});
+    if (!is_same_kind && entry->name() != kOverflow) describe_anew(*entry, {Kind::summary, {}, {}, true, true});
     return {entry, false};
   }
   if (is_bind && !entry->is_bound) {
-    describe(*entry, nature);
+    describe_anew(*entry, nature);
     return {entry, false};
   }
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]

@@ -31,6 +31,9 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
+  /// Gives back what it took of its place's budget; makes no series any more.
+  void leave_place() noexcept;
+
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   /// The index of a series, or kNone. Lock-free, no allocation.
   [[nodiscard]] std::uint32_t find(const SeriesKey& key) const noexcept {
@@ -54,6 +57,10 @@ class Registry {
   /// For a snapshot: how many series it has. What is bound from now on holds from the one with `next_sequence` on.
   [[nodiscard]] std::uint32_t size_for_snapshot(std::uint64_t next_sequence);
 
+  /// Where a series that is not there belongs once `max_series` is reached, if its name has its overflow series already: without the
+  /// mutex, as that is when a program makes new ones without end. Lock-free, no allocation.
+  [[nodiscard]] const SeriesEntry* find_overflow(std::string_view name) const noexcept;
+
   struct Interned {
     SeriesEntry* entry;
     bool is_conflict;  ///< exists with another kind, unit or help; those stay
@@ -62,9 +69,9 @@ class Registry {
   /// record(name, ...). Throws std::bad_alloc.
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
 
-  /// Bytes a series takes beside its entry, distribution not counted: where that is, look-up slots, cell, dirty list, and its share of two
+  /// Bytes a series takes beside its entry, look-up slots, texts and distribution: where that is, cell, dirty list, and its share of two
   /// snapshots. What a program keeps of more snapshots than that is its own affair.
-  static constexpr std::size_t kSeriesBytes = 4 + 16 + sizeof(Cell) + 4 + 2 * 40;
+  static constexpr std::size_t kSeriesBytes = 4 + sizeof(Cell) + 4 + 2 * 40;
 
  private:
   struct Table;
@@ -91,6 +98,9 @@ class Registry {
   [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key, const Nature& nature);
   void give_tickets(SeriesEntry& entry);
   void describe(SeriesEntry& entry, const Nature& nature);
+  /// The same for one that exists, on the budget.
+  void describe_anew(SeriesEntry& entry, Nature nature);
+  [[nodiscard]] static std::size_t text_bytes(const Nature& nature) noexcept;
   [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
   void charge(std::size_t bytes) noexcept;
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
@@ -107,6 +117,7 @@ class Registry {
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
   std::uint64_t next_sequence_ = 0;
+  std::atomic<bool> is_full_{false};
   std::uint32_t ordinary_ = 0;                                ///< series that max_series limits
   std::size_t kept_for_overflow_ = kSeriesBytes + 16 * 1024;  ///< so that the last overflow series can always be made
   std::size_t bytes_ = 0;                                     ///< taken from the budget

@@ -8,8 +8,8 @@ namespace pepper::detail {
 
 namespace {
 
-/// What every thread starts with: null cursors, never written.
-constinit ThreadSlots no_slots{};
+/// What every thread starts with: null cursors, never written. Place 0's is parked: an unbound handle's record ends in the inlined code.
+constinit ThreadSlots no_slots{{kParked}};
 
 constinit std::atomic<ThreadRecord*> all_threads{nullptr};
 
@@ -47,9 +47,10 @@ ThreadRecord* take_abandoned() noexcept {
 ThreadRecord* publish_new() noexcept {
   void* const at = map_pages(round_up_to_pages(sizeof(ThreadRecord)));
   if (at == nullptr) return nullptr;
-  auto* const record = static_cast<ThreadRecord*>(at);      // zero pages are a record with no cursors; constructing it would touch them all
-  record->is_taken.store(true, std::memory_order_relaxed);  // [relaxed: published by the list]
-  record->next = all_threads.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
+  auto* const record = static_cast<ThreadRecord*>(at);  // zero pages are a record with no cursors; constructing it would touch them all
+  record->cursors[0].store(kParked, std::memory_order_relaxed);  // [relaxed: published by the list]
+  record->is_taken.store(true, std::memory_order_relaxed);       // [relaxed: published by the list]
+  record->next = all_threads.load(std::memory_order_relaxed);    // [relaxed: the exchange below publishes]
   // [threads:release] pairs with [threads:acquire] in take_abandoned() and unpark_threads(); [relaxed: a failed try reads nothing through
   // it]
   while (!all_threads.compare_exchange_weak(record->next, record, std::memory_order_release, std::memory_order_relaxed)) continue;

@@ -19,6 +19,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <future>
 #include <string_view>
 #include <thread>
 
@@ -140,12 +141,17 @@ void play(const Scene& scene, int result_pipe) {
   config.flush_interval = std::chrono::hours{1};
   config.on_overflow = scene.on_overflow;
   config.on_error = [](std::string_view) {};
-  // The code's own pages come in as it is run first: by another thread, for another collector.
-  std::thread([config] {
-    pepper::MetricsCollector warm(config);
+  // The code's own pages come in as it is run first: by another thread, for another collector. Both stay, or this thread would take over
+  // what that one has touched.
+  std::promise<void> is_warm;
+  std::thread([&is_warm, config] {
+    pepper::MetricsCollector& warm = *new pepper::MetricsCollector(config);
     record_all(warm.counter("c"), warm.gauge("g"), warm.timer("t"));
     warm.flush();
-  }).join();
+    is_warm.set_value();
+    for (;;) pause();
+  }).detach();
+  is_warm.get_future().wait();
   pepper::MetricsCollector& collector = *new pepper::MetricsCollector(config);
   const pepper::Counter counter = collector.counter("c");
   const pepper::Gauge gauge = collector.gauge("g");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <limits>
 #include <mutex>
@@ -307,6 +308,38 @@ TEST_CASE("an observer that blocks stops no flush") {
   CHECK(count(*collector.snapshot(), "level") == 0);
   gate.open();
   CHECK(contract::comes_true([&] { return count(*collector.flush(), "level") > 0; }));
+}
+
+TEST_CASE("an observer that blocks holds up one flush, and that for a tenth of a second") {
+  MetricsCollector collector(background());
+  Gate gate;
+  const Subscription observer = collector.observe("level", {}, [&] { return gate.enter(), 1.0; });
+  (void)collector.flush();
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) (void)collector.flush();
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{2});  // 50 tenths, if each waited
+  gate.open();
+}
+
+TEST_CASE("a callback that flushes is not called by its own flush") {
+  for (const FlushMode mode : {FlushMode::manual, FlushMode::background}) {
+    MetricsCollector collector(of(mode)), other(manual());
+    std::atomic<int> called{0};
+    // By way of another collector, too.
+    const Subscription others = other.on_snapshot([&](const Snapshot&) { (void)collector.flush(); });
+    const Subscription callback = collector.on_snapshot([&](const Snapshot&) {
+      ++called;
+      (void)collector.flush();
+      (void)other.flush();
+    });
+    (void)collector.flush();
+    CHECK(contract::comes_true([&] { return called == 1; }));
+    CHECK(collector.shutdown());
+    CHECK(called <= 2);  // the last snapshot is a new one
+    const int at_end = called;
+    (void)collector.snapshot();
+    CHECK(called == at_end);
+  }
 }
 
 TEST_CASE("a callback that blocks holds up its own collector's callbacks and nobody else's") {

@@ -2,7 +2,11 @@
 
 #include <atomic>
 #include <barrier>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
+#include <vector>
 
 using namespace pepper;
 using contract::count;
@@ -212,4 +216,60 @@ TEST_CASE("a collector dies with its threads at work and its subscriptions alive
       for (int r = 0; r < 1000; ++r) hits.add();
     });
   }
+}
+
+TEST_CASE("a callback may destroy its collector inside flush(), and so may on_error") {
+  for (const int by : {0, 1, 2}) {
+    std::unique_ptr<MetricsCollector> collector;
+    Subscription subscription;
+    TelemetryConfig config = manual();
+    config.on_error = [&](std::string_view) { collector.reset(); };
+    collector = std::make_unique<MetricsCollector>(config);
+    const Counter hits = collector->counter("hits");
+    hits.add();
+    if (by == 0) subscription = collector->on_snapshot([&](const Snapshot&) { collector.reset(); });
+    if (by == 1) subscription = collector->observe("level", {}, [&] { return collector.reset(), 1.0; });
+    if (by == 2) hits.add(-1);
+    const auto snapshot = collector->flush();
+    CHECK(collector == nullptr);
+    CHECK(count(*snapshot, "hits") == 1);
+    hits.add();  // nobody's
+  }
+}
+
+TEST_CASE("threads that wait for a free chunk of a collector that goes end up in no other's") {
+  TelemetryConfig config = contract::background();
+  config.on_overflow = OverflowPolicy::block;
+  std::mutex mutex;
+  Counter current;
+  std::atomic<bool> is_over{false};
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&] {
+      while (!is_over) {
+        Counter hits;
+        {
+          const std::lock_guard lock(mutex);
+          hits = current;
+        }
+        for (int i = 0; i < 700; ++i) hits.add();
+      }
+    });
+  }
+  for (std::size_t i = 0; i < 100; ++i) {
+    config.buffer_size = 1 + 255 * (i % 7);
+    MetricsCollector collector(config);
+    const Counter own = collector.counter("own");
+    {
+      const std::lock_guard lock(mutex);
+      current = collector.counter("theirs");
+    }
+    for (int r = 0; r < 300; ++r) own.add();
+    const auto snapshot = collector.flush();
+    CHECK(count(*snapshot, "own") == 300);
+    CHECK(contract::is_balanced(snapshot->stats()));
+    const std::lock_guard lock(mutex);
+    current = {};
+  }
+  is_over = true;
 }

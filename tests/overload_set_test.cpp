@@ -189,7 +189,7 @@ TEST_CASE("a loss after a fold does not count what the fold had logged once more
 }
 
 TEST_CASE("series for which the budget has no page lose their records to memory, each counted; the others fold") {
-  Bed bed(2 * kPageBytes);
+  Bed bed(2 * OverloadSet::kPageCharge);
   std::vector<Record> records;
   for (const std::uint32_t index : {0u, 64u, 128u, 192u, 1u, 128u}) records.push_back(record(index, 5));  // 64 cells to a page
   bed.fold(records);
@@ -208,13 +208,13 @@ TEST_CASE("a page is paid for once, however often the set is cleared while there
     bed.fold(chunk(0));
     bed.clear();
   }
-  CHECK(bed.budget.used() == round_up_to_pages(kSeries * sizeof(Cell)));
+  CHECK(bed.budget.used() == round_up_to_pages(kSeries * sizeof(Cell)) / kPageBytes * OverloadSet::kPageCharge);
 }
 
 TEST_CASE("clearing gives memory back where the budget is tight") {
   Bed bed(12 * kPageBytes);
   bed.fold(chunk(0));
-  CHECK(bed.budget.used() == 10 * kPageBytes);
+  CHECK(bed.budget.used() == 10 * OverloadSet::kPageCharge);
   CHECK(bed.budget.is_tight());
   bed.clear();
   CHECK(bed.budget.used() == 0);
@@ -238,9 +238,9 @@ TEST_CASE("releasing keeps the addresses: a fold that is under way does no harm,
 TEST_CASE("touching pays for the pages that so many series need, and no more") {
   Bed bed;
   bed.set.touch(65);
-  CHECK(bed.budget.used() == 2 * kPageBytes);
+  CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);
   bed.fold({record(0, 1), record(127, 1)});
-  CHECK(bed.budget.used() == 2 * kPageBytes);
+  CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);
   bed.fold({record(128, 1)});
-  CHECK(bed.budget.used() == 3 * kPageBytes);
+  CHECK(bed.budget.used() == 3 * OverloadSet::kPageCharge);
 }

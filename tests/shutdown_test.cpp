@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
 
 using namespace pepper;
 using contract::background;
@@ -53,6 +56,23 @@ TEST_CASE("threads may shut down at once") {
     CHECK(done == 4);
     CHECK(count(*collector.snapshot(), "hits") == 1);
   }
+}
+
+TEST_CASE("shutdown() is true no sooner than the other thread's has drained") {
+  MetricsCollector collector(background());
+  std::promise<void> entered, opened;
+  const Subscription slow = collector.observe("level", {}, [&, once = std::make_shared<std::once_flag>()] {
+    std::call_once(*once, [&] {
+      entered.set_value();
+      (void)opened.get_future().wait_for(50ms);  // less than a flush waits for observers
+    });
+    return 1.0;
+  });
+  collector.counter("hits").add();
+  std::jthread first([&] { CHECK(collector.shutdown()); });
+  entered.get_future().wait();
+  CHECK(collector.shutdown());
+  CHECK(count(*collector.snapshot(), "hits") == 1);
 }
 
 TEST_CASE("after shutdown() records and flush() work as with FlushMode::manual") {

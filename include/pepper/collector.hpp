@@ -18,11 +18,11 @@ namespace detail {
 class Collector;
 }
 
-/// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (1023 at once), none needs a global.
+/// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
 /// Thread-safe in every member. Its thread starts with the first bind or record, never in a static constructor's first line.
 class MetricsCollector {
  public:
-  /// Throws std::invalid_argument naming field and value, std::length_error if 1023 collectors live already.
+  /// Throws std::invalid_argument naming field and value, std::length_error if 959 collectors live already.
   explicit MetricsCollector(TelemetryConfig config = {});
   /// shutdown() with its default timeout. Handles may outlive it: what they record then is nobody's.
   ~MetricsCollector();

@@ -7,7 +7,7 @@
 #pragma GCC visibility push(default)
 namespace pepper::detail {
 
-/// How many collectors can live at once. Place 0 is never given out: an unbound handle points there and finds a null cursor.
+/// How many collectors can live at once. Place 0 is never given out: an unbound handle points there and finds a parked cursor.
 inline constexpr std::size_t kMaxPlaces = 1024;
 
 /// A cursor says where a thread's next record goes in one collector: the address of a record, or, at a multiple of kChunkBytes, that the
@@ -23,7 +23,7 @@ struct ThreadSlots {
   Cursor cursors[kMaxPlaces];
 };
 
-/// Exported: the inlined hot path of every module reads it. At first it points to slots whose cursors are all null and stay so.
+/// Exported: the inlined hot path of every module reads it. At first it points to slots that are never written.
 /// Initial-exec: no call, 8 bytes of static TLS. Reached through this_thread_slots() alone.
 extern "C" __attribute__((tls_model("initial-exec"))) constinit thread_local ThreadSlots* pepper_tls_slots;
 
