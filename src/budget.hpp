@@ -9,10 +9,11 @@ namespace pepper::detail {
 /// collector: snapshots that are still kept give their bytes back to it.
 class Budget {
  public:
-  [[nodiscard]] bool try_take(std::size_t bytes) noexcept {
+  /// Not where less than `rest` would be left.
+  [[nodiscard]] bool try_take(std::size_t bytes, std::size_t rest = 0) noexcept {
     std::size_t used = used_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     do {
-      if (bytes > limit() || used > limit() - bytes) return false;
+      if (bytes + rest > limit() || used > limit() - bytes - rest) return false;
     } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
     return true;
   }

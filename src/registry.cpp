@@ -82,8 +82,8 @@ void Registry::insert(Table& table, std::uint64_t hash, std::uint32_t index) noe
                        std::memory_order_release);  // [slot:release] pairs with [slot:acquire] in probe_on()
 }
 
-bool Registry::try_charge(std::size_t bytes) noexcept {
-  if (!place_.budget().try_take(bytes)) return false;
+bool Registry::try_charge(std::size_t bytes, std::size_t rest) noexcept {
+  if (!place_.budget().try_take(bytes, rest)) return false;
   bytes_ += bytes;
   return true;
 }
@@ -98,13 +98,16 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   const std::size_t slots = tables_.back()->mask + 1, more_slots = 2 * (std::size_t{index} + 1) > slots ? 2 * slots : 0;
   const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0) + text_bytes(nature) +
                              (names_.contains(key.name()) ? 0 : kNameBytes) + more_slots * sizeof(std::uint64_t);
-  std::size_t entry_bytes = store_.next_bytes(key, flat, is_forced);
+  // However many series are asked for, something is left for the threads that record into those there are: a quarter of what the pool
+  // leaves. Half of that goes to overflow series, as there is one a known name at most.
+  const std::size_t rest = (place_.budget().limit() - place_.pool_chunks() * sizeof(Chunk)) / (nature.is_overflow ? 8 : 4);
+  std::size_t entry_bytes = store_.next_bytes(key, flat, nature.is_overflow);
   if (is_forced) {
     place_.budget().give_back(std::exchange(kept_for_overflow_, 0));
     charge(beside + entry_bytes);
-  } else if (!try_charge(beside + entry_bytes)) {
+  } else if (!try_charge(beside + entry_bytes, rest)) {
     entry_bytes = store_.next_bytes(key, flat, true);
-    if (!try_charge(beside + entry_bytes)) return nullptr;
+    if (!try_charge(beside + entry_bytes, rest)) return nullptr;
   }
 
   if (more_slots != 0) {
@@ -153,7 +156,7 @@ std::size_t Registry::text_bytes(const Nature& nature) noexcept {
 }
 
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
-  if (!try_charge(text_bytes(nature))) {  // it does without
+  if (!try_charge(text_bytes(nature), 0)) {  // it does without
     nature.unit = nature.help = {};
     charge(sizeof(SeriesText));
   }

@@ -101,7 +101,7 @@ class Registry {
   /// The same for one that exists, on the budget.
   void describe_anew(SeriesEntry& entry, Nature nature);
   [[nodiscard]] static std::size_t text_bytes(const Nature& nature) noexcept;
-  [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
+  [[nodiscard]] bool try_charge(std::size_t bytes, std::size_t rest) noexcept;
   void charge(std::size_t bytes) noexcept;
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
 

@@ -1,16 +1,15 @@
 #include "collector_impl.hpp"
 #include "internals.hpp"
 #include "place.hpp"
+#include "resident.hpp"
 #include "threads.hpp"
 
 #include <pepper/collector.hpp>
 
 #include <limits.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include <barrier>
-#include <fstream>
 #include <thread>
 
 using namespace internals;
@@ -22,12 +21,6 @@ TelemetryConfig manual(std::size_t buffer_size = 2000) {
   config.buffer_size = buffer_size;
   config.flush_mode = FlushMode::manual;
   return config;
-}
-
-std::size_t resident_bytes() {
-  std::size_t total = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> total >> resident;
-  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
 /// What destructors at a thread's end record into.
