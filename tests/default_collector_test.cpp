@@ -1,6 +1,5 @@
+#include "child_process.hpp"
 #include "contract.hpp"
-
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -10,30 +9,9 @@
 
 using namespace pepper;
 
-// The default collector lives once in a process and ends with it: so each promise is a process of its own. Its half is a test case that is
-// skipped but where it is asked for by name; what that prints, and how it exits, is looked at from outside.
+// The default collector lives once in a process and ends with it: so each promise is a process of its own.
 
 namespace {
-
-struct Ended {
-  std::string output;
-  int status = -1;
-};
-
-Ended run_in_a_process(const std::string& test_case) {
-  std::array<char, 4096> path{};
-  REQUIRE(readlink("/proc/self/exe", path.data(), path.size() - 1) > 0);
-  const std::string command = "'" + std::string(path.data()) + "' --no-skip --minimal --test-case='" + test_case + "' 2>&1";
-  FILE* const child = popen(command.c_str(), "r");
-  REQUIRE(child != nullptr);
-  Ended ended;
-  std::array<char, 256> line{};
-  while (std::fgets(line.data(), line.size(), child) != nullptr) ended.output += line.data();
-  ended.status = pclose(child);
-  return ended;
-}
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 /// Only process exit, or flush(), will publish anything.
 TelemetryConfig seldom() {
@@ -65,10 +43,10 @@ TEST_CASE("child: record and return" * doctest::skip()) {
 }
 
 TEST_CASE("the default collector's last interval is drained and delivered at normal exit") {
-  const Ended child = run_in_a_process("child: record and return");
+  const child_process::Ended child = child_process::run("child: record and return");
   INFO(child.output);
   CHECK(child.status == 0);
-  CHECK(contains(child.output, "hits: 1001\n"));
+  CHECK(child.printed("hits: 1001\n"));
 }
 
 TEST_CASE("child: exit while threads record" * doctest::skip()) {
@@ -86,10 +64,10 @@ TEST_CASE("child: exit while threads record" * doctest::skip()) {
 
 TEST_CASE("a process may exit while threads record into the default collector") {
   for (int i = 0; i < 5; ++i) {
-    const Ended child = run_in_a_process("child: exit while threads record");
+    const child_process::Ended child = child_process::run("child: exit while threads record");
     INFO(child.output);
     CHECK(child.status == 0);
-    CHECK(contains(child.output, "hits: "));
+    CHECK(child.printed("hits: "));
   }
 }
 
@@ -108,10 +86,10 @@ TEST_CASE("child: record as statics die" * doctest::skip()) {
 }
 
 TEST_CASE("static destructors may record into the default collector and flush it, before its end and after") {
-  const Ended child = run_in_a_process("child: record as statics die");
+  const child_process::Ended child = child_process::run("child: record as statics die");
   INFO(child.output);
   CHECK(child.status == 0);
-  CHECK(contains(child.output, "hits: 601\n"));
+  CHECK(child.printed("hits: 601\n"));
 }
 
 TEST_CASE("child: configure" * doctest::skip()) {
@@ -133,7 +111,7 @@ TEST_CASE("child: configure" * doctest::skip()) {
 }
 
 TEST_CASE("configure_default() says how the default collector is made, and is an error once it is") {
-  const Ended child = run_in_a_process("child: configure");
+  const child_process::Ended child = child_process::run("child: configure");
   INFO(child.output);
   CHECK(child.status == 0);
 }
@@ -149,7 +127,7 @@ TEST_CASE("child: first use by many" * doctest::skip()) {
 }
 
 TEST_CASE("threads that use the default collector first at once use the same one") {
-  const Ended child = run_in_a_process("child: first use by many");
+  const child_process::Ended child = child_process::run("child: first use by many");
   INFO(child.output);
   CHECK(child.status == 0);
 }
@@ -163,7 +141,7 @@ TEST_CASE("child: publish" * doctest::skip()) {
 }
 
 TEST_CASE("the default collector starts on its first use and publishes by itself") {
-  const Ended child = run_in_a_process("child: publish");
+  const child_process::Ended child = child_process::run("child: publish");
   INFO(child.output);
   CHECK(child.status == 0);
 }
