@@ -3,18 +3,14 @@
 
 #include "benches.hpp"
 #include "bursts.hpp"
+#include "ticks.hpp"
 
 #include <pepper/pepper.hpp>
-
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,56 +20,13 @@
 namespace pepper::bench {
 namespace {
 
-/// The clock, once everything before it is done and before anything after it begins: else the end of a call overlaps the reading.
-[[nodiscard]] std::uint64_t fenced_ticks() {
-#if defined(__x86_64__)
-  _mm_lfence();
-  const std::uint64_t ticks = detail::now_ticks();
-  _mm_lfence();
-  return ticks;
-#else
-  return detail::now_ticks();
-#endif
+void report(benchmark::State& state, const std::string& prefix, const TickHistogram& ticks) {
+  state.counters[prefix + "p50"] = ticks.percentile(50);
+  state.counters[prefix + "p99"] = ticks.percentile(99);
+  state.counters[prefix + "p99.9"] = ticks.percentile(99.9);
+  state.counters[prefix + "p99.99"] = ticks.percentile(99.99);
+  state.counters[prefix + "max"] = ticks.percentile(100);
 }
-
-/// Counts durations by the tick, so that no percentile is rounded.
-class TickHistogram {
- public:
-  void add(std::uint64_t ticks) {
-    ++counts_[std::min(ticks, counts_.size() - 1)];
-    ++total_;
-    max_ = std::max(max_, ticks);
-  }
-  void merge(const TickHistogram& other) {
-    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
-    total_ += other.total_;
-    max_ = std::max(max_, other.max_);
-  }
-  /// In ns. At or past the last tick that is counted for itself: the maximum.
-  [[nodiscard]] double percentile(double percent) const {
-    const auto rank = static_cast<std::uint64_t>(std::ceil(static_cast<double>(total_) * percent / 100));
-    std::uint64_t seen = 0;
-    for (std::size_t ticks = 0; ticks + 1 < counts_.size(); ++ticks) {
-      seen += counts_[ticks];
-      if (seen >= rank) return nanoseconds(ticks);
-    }
-    return nanoseconds(max_);
-  }
-  void report(benchmark::State& state, const std::string& prefix) const {
-    state.counters[prefix + "p50"] = percentile(50);
-    state.counters[prefix + "p99"] = percentile(99);
-    state.counters[prefix + "p99.9"] = percentile(99.9);
-    state.counters[prefix + "p99.99"] = percentile(99.99);
-    state.counters[prefix + "max"] = nanoseconds(max_);
-  }
-
- private:
-  [[nodiscard]] static double nanoseconds(std::uint64_t ticks) {
-    return static_cast<double>(detail::to_nanoseconds(static_cast<std::int64_t>(ticks)).count());
-  }
-  std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(std::size_t{1} << 16);
-  std::uint64_t total_ = 0, max_ = 0;
-};
 
 /// What one recording thread of record_worst_call saw.
 struct Observed {
@@ -128,8 +81,8 @@ void record_worst_call(benchmark::State& state) {
       observed[0].empty.merge(observed[i].empty);
       observed[0].preempted += observed[i].preempted;
     }
-    observed[0].record.report(state, "");
-    observed[0].empty.report(state, "empty_");
+    report(state, "", observed[0].record);
+    report(state, "empty_", observed[0].empty);
     state.counters["preempted"] = static_cast<double>(observed[0].preempted) / static_cast<double>(threads * kBatches);
     state.counters["ns"] = observed[0].record.percentile(99.99) - observed[0].empty.percentile(99.99);
     const CollectorStats stats = collector.flush()->stats();

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # Builds pepper and checks all it promises. Goes on after a failure; the last line is "N passed, N failed".
 set -euo pipefail
-usage="usage: test.sh [--all]
+usage="usage: test.sh [--all | --soak MINUTES]
 Release build, all tests, the README's programs, a program against the installed library. Under 8 minutes on two cores.
-  --all    also debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, and the lint. Under 40 minutes.
+  --all             also debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, and the lint. Under 40 minutes.
+  --soak MINUTES    instead of all that, for so long: threads that record without pause, a stopped flusher, a million threads, stress.
 Installs the Debian packages that are missing. Builds below build/; JOBS=1 builds one file at a time.
 Counts each test case, and every other check as one. Exits with 1 if anything failed or nothing was counted."
-all=false
+all=false soak_minutes=
 case "$#${1-}" in
   0) ;;
   1--all) all=true ;;
+  2--soak) soak_minutes=$2 ;;
   1--help | 1-h) echo "$usage" && exit 0 ;;
   *) echo "$usage" >&2 && exit 2 ;;
 esac
+if [[ $# -eq 2 && ! $soak_minutes =~ ^[1-9][0-9]*$ ]]; then echo "$usage" >&2 && exit 2; fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 source tools/lib_packages.sh
@@ -117,7 +120,33 @@ CPP
     (cd "$dir" && read -ra flags <<<"${flags/-lpepper/-l:libpepper.a}" && "${compile[@]}" -o static "${flags[@]}" && LD_LIBRARY_PATH='' ./static)
 }
 
+# The stress tests again and again until $SECONDS is $1, each time with another seed, which repeats it.
+stress_until() {
+  local seed
+  while [[ $SECONDS -lt $1 ]]; do
+    seed=$(od -An -N7 -tu8 /dev/urandom | tr -d ' ')
+    echo "PEPPER_SEED=$seed build/release/tests/pepper-tests --source-file='*/stress_test.cpp'"
+    PEPPER_SEED=$seed build/release/tests/pepper-tests --source-file='*/stress_test.cpp' --minimal || return
+  done
+}
+
+# What takes longer than a test may, for so many seconds in all; what is left of them is for stress.
+soak() {
+  local end=$((SECONDS + $1)) part=$(($1 / 4 + 1)) tests=build/release/tests
+  check "the flusher stopped for 10 s" env PEPPER_STOP_SECONDS=10 $tests/pepper-contract-tests --source-file='*/stopped_flusher_test.cpp'
+  check "two threads, a pool of 4 chunks" $tests/pepper-soak saturate 1020 $part
+  check "two threads, the default pool" $tests/pepper-soak saturate 65536 $part
+  check "a million short threads" $tests/pepper-soak threads 1000000 $part
+  check "stress" stress_until $((end > SECONDS ? end : SECONDS + 1))
+}
+
 check_readme() { python3 tools/readme_examples.py README.md "${installed[@]}"; }
+
+if [[ -n $soak_minutes ]]; then
+  CXX=${CXX:-g++} check "build release" eval 'configure release -Dbuildtype=release -Dtests=enabled && build release'
+  soak $((60 * soak_minutes))
+  exit
+fi
 
 CXX=${CXX:-g++} check_build release -Dbuildtype=release -Dbench=enabled
 if $built && install_pepper; then
