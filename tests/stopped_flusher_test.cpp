@@ -90,7 +90,7 @@ TEST_CASE("while the flusher is stopped under full load memory stays flat, nobod
     CHECK(most_held <= held);
     if (!sanitizers::kIsAsan && !sanitizers::kIsTsan) CHECK(most_resident < resident + (std::size_t{1} << 20));
   }
-  CHECK(waits == 0);
+  if (!sanitizers::kIsTsan) CHECK(waits.load() == 0);  // its own are among them
   const CollectorStats stats = collector.flush()->stats();
   CHECK(stats.recorded == recorded);
   CHECK(stats.aggregated == recorded);
