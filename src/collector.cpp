@@ -14,6 +14,10 @@ Counter MetricsCollector::counter(std::string_view name, TagsView tags, SeriesOp
   return Counter(collector_->bind(Kind::counter, name, tags, options).target);
 }
 
+SignalCounter MetricsCollector::signal_counter(std::string_view name, TagsView tags, SeriesOptions options) {
+  return SignalCounter(&collector_->bind_signal(name, tags, options));
+}
+
 Gauge MetricsCollector::gauge(std::string_view name, TagsView tags, SeriesOptions options) {
   const detail::Collector::Bound bound = collector_->bind(Kind::gauge, name, tags, options);
   return {bound.target, bound.tickets};

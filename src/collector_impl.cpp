@@ -78,8 +78,7 @@ Collector::~Collector() {
   registry_->leave_place();  // snapshots may keep it alive, on nobody's budget
 }
 
-Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
+const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
   check(options);
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
@@ -92,9 +91,19 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
     errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit or help; the first stays"});
   }
   start_flusher();
-  const SeriesEntry& entry = *interned.entry;
+  return *interned.entry;
+}
+
+Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
+  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
+  const SeriesEntry& entry = intern(kind, name, tags, options);
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
   return {{make_head(entry.number, kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
+}
+
+SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options) {
+  const auto alive = shared_from_this();  // as in bind()
+  return registry_->signal_cell(intern(Kind::counter, name, tags, options));
 }
 
 const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) noexcept {

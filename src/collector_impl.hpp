@@ -37,6 +37,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
     std::atomic<std::uint32_t>* tickets;
   };
   [[nodiscard]] Bound bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
+  [[nodiscard]] SignalCell& bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options);
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
@@ -59,6 +60,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] std::chrono::nanoseconds flush_interval() const noexcept { return config_.flush_interval; }
 
  private:
+  [[nodiscard]] const SeriesEntry& intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline);

@@ -1,5 +1,7 @@
 #include "drain.hpp"
 
+#include "signal_series.hpp"
+
 namespace pepper::detail {
 
 Drain::Drain(Place& place)
@@ -14,7 +16,8 @@ Drain::Drain(Place& place)
   is_discarding_ = true;
   drain_queue(mark(true));
   discarded_ = 0;
-  for (ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) discarded_ += block->taken_position();
+  for (const ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) discarded_ += block->taken_position();
+  for (const SignalSeries* series = place_.first_signal_series(); series != nullptr; series = series->next) discarded_ += series->seen();
   is_discarding_ = false;
 }
 
@@ -63,6 +66,7 @@ void Drain::drain_queue(ThreadBlock* first) {
   for (const Open& open : open_) take_set(open);
   for (const Open& open : open_) take_records(open.copy->records, open.claim.records, nullptr);
   for (Chunk* const chunk : later_) take_chunk(chunk, nullptr);
+  take_signals();
   recycle_left();
 }
 
@@ -128,6 +132,21 @@ void Drain::take_set(const Open& open) noexcept {
   open.block->finish(open.claim);
 }
 
+void Drain::take_signals() noexcept {
+  for (SignalSeries* series = place_.first_signal_series(); series != nullptr; series = series->next) {
+    const Cell from = series->take();
+    if (from.count == 0) continue;
+    if (is_discarding_) {
+      discarded_ += from.count;
+      continue;
+    }
+    Cell& cell = cells_[series->index];
+    if (cell.stamp != stamp_) (void)touch(series->index, cell);
+    cell.merge(from);
+    aggregated_ += from.count;
+  }
+}
+
 void Drain::forget_changed() noexcept {
   changed_count_ = 0;
   if (++stamp_ != 0) return;
@@ -150,6 +169,7 @@ Ledger Drain::ledger() const noexcept {
   // Read after the folds' counts, so that it is never behind them.
   std::uint64_t position = 0;
   for (const ThreadBlock* block = place_.first_block(); block != nullptr; block = block->next) position += block->position();
+  for (const SignalSeries* series = place_.first_signal_series(); series != nullptr; series = series->next) position += series->calls();
   ledger.recorded = position - discarded_ - tally_[Found::nan] - tally_[Found::foreign] + refused;
   ledger.pending = ledger.recorded - ledger.aggregated - ledger.dropped;
   return ledger;

@@ -59,6 +59,7 @@ class Drain {
   void drain_queue(ThreadBlock* first);
   void take_chunk(Chunk* chunk, const Record* next) noexcept;
   void take_set(const Open& open) noexcept;
+  void take_signals() noexcept;
   void take_records(const Record* records, std::size_t count, const Record* next) noexcept;
   void recycle_left();
   [[nodiscard]] bool touch(std::uint32_t index, Cell& cell) noexcept;

@@ -46,6 +46,7 @@ Place& Place::take(const TelemetryConfig& config) {
     place->policy_.store(config.on_overflow, std::memory_order_relaxed);  // [relaxed: the gate opens later]
     place->series_.set(place->next_number_, capacity);
     place->tickets_used_ = 0;
+    place->signals_.store(nullptr, std::memory_order_relaxed);                          // [relaxed: the gate opens later]
     for (auto& refused : place->refused_) refused.store(0, std::memory_order_relaxed);  // [relaxed: the gate opens later]
     place->generation_.fetch_add(1, std::memory_order_relaxed);                         // [relaxed: compared only; the gate opens later]
     return *place;
@@ -82,6 +83,9 @@ void Place::leave() noexcept {
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
   budget_.give_back(pool_chunks() * sizeof(Chunk) + tickets_used_ * kTicketBytes);
   budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
+  for (unsigned char* const page : signal_pages_) release_pages(page, kPageBytes);
+  signal_pages_.clear();
+  signals_used_ = 0;
   is_used_ = false;
 }
 
@@ -133,6 +137,23 @@ std::atomic<std::uint32_t>* Place::new_tickets() {
   }
   const std::size_t i = tickets_used_++;
   return reinterpret_cast<std::atomic<std::uint32_t>*>(ticket_pages_[i / kPerPage] + i % kPerPage * kTicketBytes);
+}
+
+SignalSeries& Place::new_signal_series(std::uint32_t index) {
+  constexpr std::size_t kPerPage = kPageBytes / sizeof(SignalSeries);
+  if (signals_used_ == signal_pages_.size() * kPerPage) {
+    signal_pages_.reserve(signal_pages_.size() + 1);
+    if (!try_charge(kPageBytes)) throw std::bad_alloc{};
+    void* const page = map_pages(kPageBytes);
+    if (page == nullptr) throw std::bad_alloc{};
+    signal_pages_.push_back(static_cast<unsigned char*>(page));
+  }
+  const std::size_t i = signals_used_++;
+  auto* const made = new (signal_pages_[i / kPerPage] + i % kPerPage * sizeof(SignalSeries)) SignalSeries;
+  made->index = index;
+  made->next = signals_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+  signals_.store(made, std::memory_order_release);        // [signals:release] pairs with [signals:acquire] in first_signal_series()
+  return *made;
 }
 
 }  // namespace pepper::detail

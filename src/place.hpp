@@ -8,6 +8,7 @@
 #include "chunk.hpp"
 #include "chunk_queue.hpp"
 #include "fold.hpp"
+#include "signal_series.hpp"
 #include "thread_block.hpp"
 #include "threads.hpp"
 
@@ -58,6 +59,9 @@ class Place {
   [[nodiscard]] ThreadBlock* first_block() const noexcept {
     return blocks_.load(std::memory_order_acquire);  // [blocks:acquire] pairs with [blocks:release] in Place::attach()
   }
+  [[nodiscard]] SignalSeries* first_signal_series() const noexcept {
+    return signals_.load(std::memory_order_acquire);  // [signals:acquire] pairs with [signals:release] in Place::new_signal_series()
+  }
   [[nodiscard]] ChunkQueue& sealed() noexcept { return sealed_; }
   [[nodiscard]] std::uint64_t refused(Cause cause) const noexcept;
   /// Makes an emptied chunk free. Throws std::bad_alloc.
@@ -83,6 +87,9 @@ class Place {
   /// registry's mutex.
   [[nodiscard]] std::atomic<std::uint32_t>* new_tickets();
   static constexpr std::size_t kTicketBytes = kCacheLine;
+  /// A series for signal handlers to count in. Never freed or used again: a page of the collector's own, which gives its memory back as the
+  /// collector leaves and keeps its address, so that a late handler does no harm. Throws std::bad_alloc. Under the registry's mutex.
+  [[nodiscard]] SignalSeries& new_signal_series(std::uint32_t index);
   /// So many series numbers of the range are used and gone for good. Before leave().
   void use_numbers(std::uint32_t count) noexcept { next_number_ += count; }
 
@@ -108,6 +115,7 @@ class Place {
   std::atomic<OverflowPolicy> policy_{OverflowPolicy::spill};
   std::atomic<bool> may_block_{false};
   std::atomic<ThreadBlock*> blocks_{nullptr};
+  std::atomic<SignalSeries*> signals_{nullptr};
   std::atomic<std::uint64_t> refused_[5]{};  ///< by Cause
   std::atomic<std::size_t> charged_{0};      ///< bytes for threads, given back by leave()
   ChunkQueue sealed_, free_;
@@ -127,6 +135,8 @@ class Place {
   std::vector<Chunk*> idle_;  ///< chunks of the pool while no collector is here
   std::size_t tickets_used_ = 0;
   std::vector<unsigned char*> ticket_pages_;
+  std::size_t signals_used_ = 0;
+  std::vector<unsigned char*> signal_pages_;
 };
 
 /// A place for as long as one collector lives there.

@@ -224,4 +224,11 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   return {entry, is_conflict};
 }
 
+SignalCell& Registry::signal_cell(const SeriesEntry& entry) {
+  const std::lock_guard lock(mutex_);
+  SignalCell*& known = signals_[entry.number];
+  if (known == nullptr) known = &place_.new_signal_series(entry.number - base_).cell;
+  return *known;
+}
+
 }  // namespace pepper::detail

@@ -8,6 +8,7 @@
 #include "place.hpp"
 #include "series_key.hpp"
 #include "series_store.hpp"
+#include "signal_series.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -17,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -69,6 +71,9 @@ class Registry {
   /// record(name, ...). Throws std::bad_alloc.
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
 
+  /// Where signal handlers count for a series. Throws std::bad_alloc, also where the budget has no page left.
+  [[nodiscard]] SignalCell& signal_cell(const SeriesEntry& entry);
+
   /// Bytes a series takes beside its entry, look-up slots, texts and distribution: where that is, cell, dirty list, and its share of two
   /// snapshots. What a program keeps of more snapshots than that is its own affair.
   static constexpr std::size_t kSeriesBytes = 4 + sizeof(Cell) + 4 + 2 * 40;
@@ -116,6 +121,7 @@ class Registry {
   std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
+  std::unordered_map<std::uint32_t, SignalCell*> signals_;  ///< by series number
   std::uint64_t next_sequence_ = 0;
   std::atomic<bool> is_full_{false};
   std::uint32_t ordinary_ = 0;                                ///< series that max_series limits

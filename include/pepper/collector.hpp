@@ -2,6 +2,7 @@
 
 #include <pepper/config.hpp>
 #include <pepper/handles.hpp>
+#include <pepper/signal_counter.hpp>
 #include <pepper/snapshot.hpp>
 #include <pepper/stats.hpp>
 #include <pepper/subscription.hpp>
@@ -38,6 +39,10 @@ class MetricsCollector {
   Summary summary(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
   Histogram histogram(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
   Timer timer(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
+
+  /// A counter that signal handlers may add to; the series is the one that counter() gives. std::bad_alloc also where memory_limit_bytes
+  /// leaves no room: a page for every 32 of them.
+  SignalCounter signal_counter(std::string_view name, TagsView tags = {}, SeriesOptions options = {});
 
   /// A gauge whose value `read` gives, asked before each snapshot: on the delivery thread (FlushMode::manual: inside flush()). If it
   /// throws, that is counted; if it does not return for 100 ms, the snapshot goes on without it.

@@ -17,7 +17,7 @@ class ScopedTimer;
 // A handle is a bound series: trivially copyable, made once by MetricsCollector, kept wherever the hot path finds it cheaply. Every member
 // is const, noexcept, thread-safe and wait-free (under OverflowPolicy::block a full pool waits). A default-constructed handle is unbound
 // and records nothing; one that outlives its collector records nothing either. NaN is refused when it is folded, and counted
-// (CollectorStats::rejected).
+// (CollectorStats::rejected). Not for signal handlers: see SignalCounter.
 
 /// Counts events or amounts: only goes up.
 class Counter {

@@ -7,6 +7,7 @@
 #include <pepper/detail/record.hpp>   // what is captured: 16 bytes
 #include <pepper/detail/capture.hpp>  // how: a few instructions, inlined
 #include <pepper/handles.hpp>         // Counter, Gauge, Summary, Histogram, Timer
+#include <pepper/signal_counter.hpp>  // the one for signal handlers
 #include <pepper/scoped_timer.hpp>    // RAII over a Timer
 #include <pepper/stats.hpp>           // the ledger
 #include <pepper/snapshot.hpp>        // what is read back
