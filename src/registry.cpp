@@ -207,7 +207,11 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
     }
   }
   if (entry == nullptr) entry = find_or_add_overflow(key, nature);
-  if (kind == Kind::gauge) give_tickets(*entry);                                  // for the handle, even where the series is another kind
+  // [relaxed: written under the mutex]. For the handle, even where the series is another kind.
+  if (kind == Kind::gauge && entry->tickets.load(std::memory_order_relaxed) == nullptr) {
+    give_tickets(*entry);
+    charge(Place::kTicketBytes);
+  }
   const bool is_same_kind = entry->kind.load(std::memory_order_relaxed) == kind;  // [relaxed: written under the mutex]
   if (entry->is_overflow) {
     // Series of several kinds may end up here: then it is a summary, which refuses nothing that one of them would take.

@@ -188,6 +188,20 @@ TEST_CASE("a collector has its whole memory limit, whatever lived in its place b
   CHECK(snapshot->stats().memory_bytes <= 2 * alone);
 }
 
+TEST_CASE("what gauges took of the memory limit is given back once, however they were made") {
+  const auto idle = [] { return MetricsCollector(manual(255)).stats().memory_bytes; };
+  const std::size_t before = idle();
+  {
+    MetricsCollector collector(manual(255));
+    for (int i = 0; i < 100; ++i) (void)collector.gauge("level", {{"i", std::to_string(i)}});
+    (void)collector.record("upgraded", 1);
+    (void)collector.gauge("upgraded");
+    (void)collector.counter("conflicting");
+    (void)collector.gauge("conflicting");
+  }
+  CHECK(idle() == before);
+}
+
 TEST_CASE("the 1024th collector at once is refused, and one place is free again as one dies") {
   std::vector<std::unique_ptr<MetricsCollector>> collectors;
   for (int i = 0; i < 959; ++i) collectors.push_back(std::make_unique<MetricsCollector>(manual(1)));
