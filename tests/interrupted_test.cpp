@@ -1,5 +1,7 @@
 #include "collector_impl.hpp"
+#include "drain.hpp"
 #include "internals.hpp"
+#include "place.hpp"
 #include "single_step.hpp"
 #include "threads.hpp"
 
@@ -94,4 +96,60 @@ TEST_CASE("a thread that stops anywhere in a hand-over keeps nobody from recordi
 
 TEST_CASE("a thread that stops anywhere in folding its own records keeps nobody from recording and flushing, and loses nothing") {
   for (const std::size_t chunks : {1u, 3u}) check_everywhere(chunks, true);
+}
+
+TEST_CASE("a look that stops anywhere has all that was recorded before it, whatever is handed over meanwhile") {
+  TelemetryConfig config;
+  config.buffer_size = 8 * kChunkRecords;
+  const Tenancy tenancy(config);
+  Place& place = tenancy.place();
+  Drain drain(place);
+  place.open_gate();
+  Other other({make_head(place.series().base(), kExtraPlain), place.offset()});
+  std::uint64_t made = 0, late = 0, wrong = 0;
+  const auto record = [&](int count) {
+    other.record(count);
+    made += static_cast<std::uint64_t>(count);
+  };
+  const std::size_t rounds = single_step::for_each_step([&](std::size_t steps) {
+    record(20);
+    const std::uint64_t before = made;
+    const bool was_stopped = single_step::run(
+        steps, [&] { drain.look(); }, [&] { record(kChunkRecords + 40); });
+    late += drain.cell(0).count < before;
+    drain.look();
+    wrong += drain.cell(0).count != made || drain.ledger().recorded != made;
+    drain.forget_changed();
+    return was_stopped;
+  });
+  INFO(rounds << " rounds");
+  CHECK(late == 0);
+  CHECK(wrong == 0);
+  CHECK(rounds >= (single_step::kIsPossible ? 5 : 1));
+}
+
+TEST_CASE("a thread that stops anywhere on its way to a closed gate records again once the gate is opened") {
+  TelemetryConfig config;
+  config.flush_mode = FlushMode::manual;
+  const auto collector = std::make_shared<Collector>(config);
+  const Target target = collector->bind(Kind::counter, "mine", {}, {}).target;
+  const auto add = [&] { capture(target.place, target.head, 1); };
+  add();
+  const Cursor& cursor = this_thread()->cursors[target.place / sizeof(Cursor)];
+  std::uint64_t wrong = 0;
+  const std::size_t rounds = single_step::for_each_step([&](std::size_t steps) {
+    collector->set_enabled(true);
+    while (cursor % kChunkBytes != 0) add();
+    collector->set_enabled(false);
+    const std::uint64_t before = collector->flush()->find("mine")->count;
+    const bool was_stopped = single_step::run(steps, add, [&] { collector->set_enabled(true); });
+    if (!was_stopped) collector->set_enabled(true);
+    add();
+    const std::uint64_t more = collector->flush()->find("mine")->count - before;
+    wrong += more != 1 && more != 2;  // the one that was stopped was made while the gate was opened
+    return was_stopped;
+  });
+  INFO(rounds << " rounds");
+  CHECK(wrong == 0);
+  CHECK(rounds >= (single_step::kIsPossible ? 5 : 1));
 }
