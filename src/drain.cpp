@@ -54,7 +54,8 @@ void Drain::drain_queue(ThreadBlock* first) {
     Chunk* chunk = block->pop_sealed(place_.sealed());
     while (chunk != nullptr) {
       ++chunks_seen_;
-      if (chunk->epoch.load(std::memory_order_relaxed) > block->marked_epoch()) {  // [relaxed: acquired with the chunk]
+      // The chunk of the mark itself may have been sealed since: what is left of it comes after the part that was claimed.
+      if (chunk->epoch.load(std::memory_order_relaxed) >= block->marked_epoch()) {  // [relaxed: acquired with the chunk]
         later_.push_back(chunk);
         break;
       }

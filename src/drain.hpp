@@ -73,7 +73,7 @@ class Drain {
   std::uint32_t stamp_ = 1;
   std::vector<Pages> copies_;  ///< room for what claims copy, a page each; in the price of a block
   std::vector<Open> open_;
-  std::vector<Chunk*> later_;  ///< sealed after their thread was marked in this look
+  std::vector<Chunk*> later_;  ///< which their thread was in as it was marked in this look, or later ones
   std::vector<Chunk*>& left_;  ///< the place's: emptied, but their owner's cursor may still stand in them
   bool is_discarding_ = false;
   std::uint64_t aggregated_ = 0, spilled_ = 0, discarded_ = 0;
