@@ -188,6 +188,23 @@ TEST_CASE("on_error may bind, record and flush") {
   CHECK(contract::count(*collector.flush(), "errors") == 1);
 }
 
+TEST_CASE("on_error may flush when it is told of a loss") {
+  TelemetryConfig config = manual(1);
+  config.on_overflow = OverflowPolicy::drop;
+  MetricsCollector* reached = nullptr;
+  int told = 0;
+  config.on_error = [&](std::string_view) {
+    (void)reached->flush();
+    ++told;
+  };
+  MetricsCollector collector(config);
+  reached = &collector;
+  const Counter hits = collector.counter("hits");
+  for (int i = 0; i < 10'000; ++i) hits.add();
+  (void)collector.flush();
+  CHECK(told == 1);
+}
+
 TEST_CASE("an on_error that throws is counted and goes no further") {
   TelemetryConfig config = manual();
   config.on_error = [](std::string_view) { throw 1; };
