@@ -3,7 +3,7 @@
 set -euo pipefail
 usage="usage: test.sh [--all | --soak MINUTES]
 Release build, all tests, the README's programs, a program against the installed library. Under 8 minutes on two cores.
-  --all             also debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, and the lint. Under 40 minutes.
+  --all             also debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, the lint, and the planted bugs. Under 40 minutes.
   --soak MINUTES    instead of all that, for so long: threads that record without pause, a stopped flusher, a million threads, stress.
 Installs the Debian packages that are missing. Builds below build/; JOBS=1 builds one file at a time.
 Counts each test case, and every other check as one. Exits with 1 if anything failed or nothing was counted."
@@ -142,6 +142,17 @@ soak() {
 
 check_readme() { python3 tools/readme_examples.py README.md "${installed[@]}"; }
 
+# Each bug that is planted is a check: that another check catches it.
+check_planted() {
+  section "planted bugs"
+  local log=build/planted.log good=0 bad=0
+  tools/planted_bugs 2>&1 | tee "$log" || true
+  read -r good bad < <(tail -n 1 "$log" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p') || true
+  if [[ -z $good ]]; then good=0 bad=1; fi
+  passed=$((passed + good))
+  if [[ $bad -gt 0 ]]; then fail "$bad" "planted bugs: $(grep -c 'FAILED\|RED' "$log") not caught, or caught without a bug"; fi
+}
+
 if [[ -n $soak_minutes ]]; then
   CXX=${CXX:-g++} check "build release" eval 'configure release -Dbuildtype=release -Dtests=enabled && build release'
   soak $((60 * soak_minutes))
@@ -164,4 +175,5 @@ if $all; then
   check "lint's own test" tools/lint --self-test
   check "lint" tools/lint
   check "clang-tidy" tools/lint --tidy build/clang
+  check_planted
 fi
