@@ -51,7 +51,8 @@ void Place::append(ThreadRecord& thread, std::uint64_t head, const double* value
 }
 
 bool Place::park(Cursor& cursor) noexcept {
-  cursor.store(kParked, std::memory_order_relaxed);  // [relaxed: the exchange below publishes it]
+  // The records before it with it. [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
+  cursor.store(kParked, std::memory_order_release);
   // Either this comes after the gate was opened, and sees it; or before, and who opens it sees the parked cursor.
   // [parked:release] pairs with [parked:acquire] in open_gate(); [gate:acquire] with [gate:release] in open_gate()
   if (gate_.fetch_add(0, std::memory_order_acq_rel) == 0) return true;

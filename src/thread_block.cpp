@@ -14,8 +14,8 @@ bool ThreadBlock::exchange(Word& expected, const Word& next) noexcept {
 }
 
 void ThreadBlock::move_cursor(Chunk* chunk, std::uint64_t epoch) noexcept {
-  chunk->epoch.store(epoch, std::memory_order_relaxed);      // [relaxed: published by the cursor]
-  chunk_.store(chunk, std::memory_order_relaxed);            // [relaxed: published by the cursor]
+  chunk->epoch.store(epoch, std::memory_order_relaxed);      // [relaxed: published by the cursor, or by what follows]
+  chunk_.store(chunk, std::memory_order_release);            // [opened:release] pairs with [opened:acquire] in ThreadBlock::filled()
   cursor_.store(chunk->first(), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
 }
 
@@ -115,15 +115,15 @@ void ThreadBlock::touch(std::uint32_t series) noexcept {
 }
 
 ThreadBlock::Filled ThreadBlock::filled(const Word& word) const noexcept {
-  const std::uintptr_t at =
-      cursor_.load(std::memory_order_acquire);  // [cursor:acquire] pairs with [cursor:release] in capture() and move_cursor()
-  if (at == 0 || at == kParked) {               // no chunk yet, or parked: that is done at a full one only
-    Chunk* const chunk = chunk_.load(std::memory_order_relaxed);  // [relaxed: published by the word]
-    return {chunk == nullptr ? 0 : static_cast<std::uint32_t>(kChunkRecords), chunk};
-  }
-  Chunk* const chunk = Chunk::of(at);
-  if (chunk->epoch.load(std::memory_order_relaxed) == word.epoch) return {Chunk::filled(at), chunk};  // [relaxed: published by the cursor]
-  return {kChunkRecords, nullptr};  // the cursor has moved and the word not yet: the chunk is full, and queued or taken
+  // [cursor:acquire] pairs with [cursor:release] in capture(), move_cursor() and park()
+  const std::uintptr_t at = cursor_.load(std::memory_order_acquire);
+  const bool is_parked = at == 0 || at == kParked;  // or no chunk yet; parked is what is full
+  // [opened:acquire] pairs with [opened:release] in move_cursor()
+  Chunk* const chunk = is_parked ? chunk_.load(std::memory_order_acquire) : Chunk::of(at);
+  if (chunk == nullptr) return {0, nullptr};
+  // The cursor has moved, or is about to, and the word not yet: the chunk is full, and queued or taken.
+  if (chunk->epoch.load(std::memory_order_relaxed) != word.epoch) return {kChunkRecords, nullptr};  // [relaxed: published with the chunk]
+  return {is_parked ? static_cast<std::uint32_t>(kChunkRecords) : Chunk::filled(at), chunk};
 }
 
 void ThreadBlock::copy(Record* to, const Chunk& chunk, std::uint32_t from, std::uint32_t end) noexcept {

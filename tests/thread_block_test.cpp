@@ -232,6 +232,11 @@ std::array<bool, 4> check_every_step(bool is_set_dirty, Step body, Step meanwhil
 
 void fold(Driver& driver) { driver.fold_own(); }
 void seal(Driver& driver) { driver.seal(); }
+/// As a thread does that was parked at its full chunk and comes back.
+void seal_after_parking(Driver& driver) {
+  driver.cursor = 0;
+  driver.seal();
+}
 void look(Driver& driver) { driver.look(); }
 void look_twice(Driver& driver) {
   driver.look();
@@ -268,6 +273,10 @@ TEST_CASE("a look at any instruction of a fold takes every record once") {
 
 TEST_CASE("a look at any instruction of a hand-over takes every record once") {
   for (const bool is_set_dirty : {false, true}) check_every_step(is_set_dirty, seal, look_twice);
+}
+
+TEST_CASE("a look at any instruction of the hand-over of a thread that was parked takes every record once") {
+  for (const bool is_set_dirty : {false, true}) check_every_step(is_set_dirty, seal_after_parking, look_twice);
 }
 
 TEST_CASE("a thread that goes on at any instruction of a look loses nothing to it") {
