@@ -21,7 +21,7 @@ cd "$root"
 source tools/lib_packages.sh
 source tools/lib_build.sh
 
-packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind)
+packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin)
 if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm); fi
 install_missing "${packages[@]}"
 
