@@ -45,15 +45,17 @@ PLANTED = [
     ("SET_NOT_EMPTIED", "capture", FOLDS),
     ("STOLEN_EMPTIED_EARLY", "capture", {}),
     ("THEFT_UNSEEN", "capture", {}),
+    ("LOG_STALE", "capture", {"RECORDS": 7, "IS_COARSE": 1}),
     ("LOG_UNREAD", "capture", {}),
     ("FOLD_IGNORES_TAKEN", "capture", {}),
     ("EPOCH_UNCHECKED", "capture", {}),
     ("PARKED_EPOCH_UNCHECKED", "gate", {"RECORDS": 4}),
     ("MARK_UNHEEDED", "capture", {"POOL": 2}),
-    ("TAKEN_WITHOUT_CAS", "capture", {"THREADS": 2, "RECORDS": 3, "LOOKS": 1, "TRY_MAY_FAIL": 0, "IS_COARSE": 1}),
+    ("TAKEN_WITHOUT_CAS", "capture", {"THREADS": 3, "RECORDS": 3, "LOOKS": 1, "TRY_MAY_FAIL": 0, "IS_COARSE": 1}),
     ("THREAD_WAITS", "capture", {"STOPS": 2}),
     ("DRAINER_WAITS", "capture", {"RECORDS": 4, "STOPS": 1}),
     ("PARKED_BLINDLY", "gate", {"RECORDS": 4}),
+    ("STALE_ID_FOLDED", "gate", {"RECORDS": 4, "TENANTS": 1}),
 ]
 
 
@@ -69,7 +71,7 @@ def search(directory, model, sizes, how):
     with tempfile.TemporaryDirectory(prefix="pepper-model-") as scratch:
         defines = [f"-D{name}={value}" for name, value in {**DEFAULTS, **sizes}.items()]
         run(["spin", "-a", *defines, os.path.join(directory, model + ".pml")], scratch)
-        run(["gcc", "-O1", "-w", "-DCOLLAPSE", *MEMORY, *how, "-o", "pan", "pan.c"], scratch)
+        run(["gcc", "-O0" if "BUG" in sizes else "-O1", "-w", "-DCOLLAPSE", *MEMORY, *how, "-o", "pan", "pan.c"], scratch)
         return run(["./pan", f"-m{DEPTH}", *(["-l"] if how == BOUNDED else [])], scratch)
 
 
