@@ -147,8 +147,11 @@ bool Place::make_room(ThreadRecord& thread) noexcept {
   if (block == nullptr) return attach(thread) != nullptr;
   if (block->generation != generation() && attach(thread) == nullptr) [[unlikely]]
     return false;
-  Chunk* fresh = try_take_free(*block);
   const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
+  // A look takes what is queued before what the thread has folded: queued after that, it would be newer, and `last` go back. Under such
+  // load folding is cheaper anyway.
+  if (policy == OverflowPolicy::spill && block->has_folded()) return block->fold_own(series_), true;
+  Chunk* fresh = try_take_free(*block);
   if (fresh == nullptr && policy == OverflowPolicy::block && !is_service_thread) fresh = wait_for_free(*block);
   if (fresh != nullptr) {
     if (block->seal_into(fresh, sealed_)) return true;

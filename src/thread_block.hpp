@@ -71,6 +71,10 @@ class alignas(kCacheLine) ThreadBlock {
   void open(Chunk* first) noexcept;
   /// Queues the full chunk and begins `fresh`. False: the queue had no room, nothing was changed.
   [[nodiscard]] bool seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept;
+  /// The own set holds something that no look has taken yet.
+  [[nodiscard]] bool has_folded() const noexcept {
+    return Word::of(word_.load(std::memory_order_relaxed)).dirty;  // [relaxed: decides which way, not what is seen on it]
+  }
   /// Folds the full chunk into the own set and begins it anew.
   void fold_own(const SeriesRange& series) noexcept;
   /// Counts the full chunk as lost and begins it anew.
