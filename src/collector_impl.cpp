@@ -95,14 +95,14 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
 }
 
 Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
+  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const SeriesEntry& entry = intern(kind, name, tags, options);
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
   return {{make_head(entry.number, kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
 }
 
 SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = shared_from_this();  // as in bind()
+  const auto alive = weak_from_this().lock();  // as in bind()
   return registry_->signal_cell(intern(Kind::counter, name, tags, options));
 }
 
@@ -121,7 +121,7 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
 }
 
 const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
-  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
+  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const SeriesKey key(name, tags);
   const std::uint32_t index = registry_->find(key);
   const SeriesEntry* entry = nullptr;
@@ -261,7 +261,7 @@ std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadli
 }
 
 std::shared_ptr<const Snapshot> Collector::flush() {
-  const auto alive = shared_from_this();  // a callback may destroy the MetricsCollector
+  const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
   return flush_until(Steady::time_point::max());
 }
 
@@ -321,7 +321,7 @@ void Collector::attach_thread() {
 }
 
 void Collector::set_enabled(bool enabled) noexcept {
-  const auto alive = shared_from_this();  // on_error may destroy the MetricsCollector
+  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   try {
     const DrainLock lock(drain_mutex_);
     drain_.look();
@@ -360,7 +360,7 @@ bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
 bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   const Steady::time_point deadline = Steady::now() + std::clamp(timeout, std::chrono::nanoseconds{0}, kLongest);
-  const auto alive = shared_from_this();  // a callback may destroy the MetricsCollector
+  const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
   place_.stop_blocking();
   const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
   return delivery_->stop(deadline) && has_flusher_ended && is_flushed;

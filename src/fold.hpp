@@ -159,7 +159,7 @@ std::uint64_t fold(const Record* records, std::size_t count, const FoldTable tab
   // Copies whose addresses nobody has, so that they stay in registers; `table` goes by reference to what is not inlined.
   Cell* const cells = table.cells;
   const std::uint32_t base = table.base, capacity = table.capacity, stamp = table.stamp;
-  const auto cell_for = [=, &tally, &touch](std::uint64_t head) -> Cell* {
+  const auto cell_for = [&](std::uint64_t head) -> Cell* {
     const std::uint32_t index = id_of(head) - base;
     if constexpr (kChecked) {
       if (index >= capacity) [[unlikely]]
