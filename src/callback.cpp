@@ -2,26 +2,29 @@
 
 #include <pepper/subscription.hpp>
 
+#include <mutex>
 #include <utility>
 
 namespace pepper::detail {
 
 bool Callback::try_run(const Snapshot* snapshot) {
+  Busy::Hold run(runs_);
   {
     const std::lock_guard lock(mutex_);
-    if (has_ended_ || runs_on_ != std::thread::id{}) return false;
-    runs_on_ = std::this_thread::get_id();
+    if (has_ended_ || runs_.is_held()) return false;
+    run.begin();
   }
   struct Done {
     Callback& callback;
+    Busy::Hold& run;
     ~Done() {
       Function ended;  // what the function owns may run anything as it dies: not under the lock
       const std::lock_guard lock(callback.mutex_);
-      callback.runs_on_ = {};
+      run.end();
       if (callback.has_ended_) ended = std::exchange(callback.function_, nullptr);
       callback.stopped_running_.notify_all();
     }
-  } const done{*this};
+  } const done{*this, run};
   function_(snapshot);
   return true;
 }
@@ -30,8 +33,8 @@ void Callback::end() noexcept {
   Function ended;
   std::unique_lock lock(mutex_);
   has_ended_ = true;
-  if (runs_on_ == std::this_thread::get_id()) return;  // inside it: it is let go as the run ends
-  stopped_running_.wait(lock, [this] { return runs_on_ == std::thread::id{}; });
+  if (runs_.is_held_here()) return;  // inside it: it is let go as the run ends
+  stopped_running_.wait(lock, [this] { return !runs_.is_held(); });
   ended = std::exchange(function_, nullptr);
   lock.unlock();
 }

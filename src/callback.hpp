@@ -1,9 +1,9 @@
 #pragma once
 
-#include <condition_variable>
+#include "busy.hpp"
+#include "mutex.hpp"
+
 #include <functional>
-#include <mutex>
-#include <thread>
 
 namespace pepper {
 class Snapshot;
@@ -27,10 +27,10 @@ class Callback {
   [[nodiscard]] bool has_ended() const noexcept;
 
  private:
-  mutable std::mutex mutex_;
-  std::condition_variable stopped_running_;
+  mutable Mutex mutex_;
+  Condition stopped_running_;
   Function function_;
-  std::thread::id runs_on_{};
+  Busy runs_;
   bool has_ended_ = false;
 };
 

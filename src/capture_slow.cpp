@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <new>
 
 namespace pepper::detail {
@@ -74,13 +75,12 @@ std::size_t Place::block_bytes(std::size_t pool_chunks) noexcept {
 /// A thread that was here before, and now records for another collector.
 bool Place::welcome_back(ThreadBlock& block) noexcept {
   const std::size_t pool = pool_chunks(), capacity = pool + 1;
-  if (!try_charge(block_bytes(pool))) return false;
-  block.generation = generation();
-  if (block.queue_capacity() >= capacity) return true;
   try {
-    block.replace_producer(sealed_.make_producer(capacity), capacity);
-  } catch (const std::bad_alloc&) {  // the old one does, and what finds no room in it is folded by the thread
+    if (block.queue_capacity() < capacity) block.replace_producer(sealed_.make_producer(capacity), capacity);
+  } catch (const std::bad_alloc&) {  // the old one does, if there is one: what finds no room in it is folded by the thread
   }
+  if (block.queue_capacity() == 0 || !try_charge(block_bytes(pool))) return false;
+  block.generation = generation();
   return true;
 }
 
@@ -137,7 +137,7 @@ Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
   while (may_block_.load(std::memory_order_relaxed)) {  // [relaxed: looked at again after each wait]
     if (Chunk* const chunk = try_take_free(block)) return chunk;
     if (on_pressure_) on_pressure_();
-    space_.wait_for(lock, std::chrono::milliseconds{5});  // a bound, as recycle() notifies without the mutex
+    space_.wait_until(lock, Condition::Clock::now() + std::chrono::milliseconds{5});  // a bound, as recycle() notifies without the mutex
   }
   return nullptr;
 }

@@ -3,11 +3,13 @@
 #include <concurrentqueue/concurrentqueue.h>
 
 #include <new>
+#include <utility>
 
 namespace pepper::detail {
 
 struct ChunkQueue::Queue {
   moodycamel::ConcurrentQueue<Chunk*> chunks{1};  // one block: each producer brings its own, see make_producer()
+  Queue* abandoned = nullptr;
 };
 
 struct ChunkQueue::Producer::Token {
@@ -21,6 +23,12 @@ ChunkQueue::Producer::~Producer() = default;
 
 ChunkQueue::ChunkQueue() : queue_(std::make_unique<Queue>()) {}
 ChunkQueue::~ChunkQueue() = default;
+
+void ChunkQueue::abandon() {
+  auto fresh = std::make_unique<Queue>();
+  fresh->abandoned = queue_.release();
+  queue_ = std::move(fresh);
+}
 
 ChunkQueue::Producer ChunkQueue::make_producer(std::size_t capacity) {
   Producer producer;

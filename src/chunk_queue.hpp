@@ -35,6 +35,10 @@ class ChunkQueue {
   [[nodiscard]] Producer make_producer(std::size_t capacity);
   [[nodiscard]] static std::size_t producer_bytes(std::size_t capacity) noexcept;
 
+  /// Begins anew, with no producers and no chunks: for a child whose parent's threads were in the middle of anything here. Those it has had
+  /// must no longer be used. What was is kept as it is, for good: taking it down would mean to understand it. Throws std::bad_alloc.
+  void abandon();
+
   [[nodiscard]] bool try_push(Producer&, Chunk*) noexcept;
   /// For the cold side: allocates where it must. Throws std::bad_alloc.
   void push(Producer&, Chunk*);

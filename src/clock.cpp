@@ -1,5 +1,7 @@
 #include "clock.hpp"
 
+#include "mutex.hpp"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -103,7 +105,7 @@ class Calibration {
   static constexpr std::int64_t kWindow = 10'000'000'000;
   static constexpr std::int64_t kFirstFit = 1'000'000;
 
-  std::mutex mutex_;
+  Mutex mutex_;
   Pair from_ = read_pair();
   Pair latest_ = from_;
   bool has_jumped_ = false;
@@ -111,6 +113,7 @@ class Calibration {
 
 Calibration& calibration() noexcept {
   static_assert(std::is_trivially_destructible_v<Calibration>, "threads time scopes while statics die");
+  const Section whole;  // a child would wait for ever for a static that was half made
   static Calibration immortal;
   return immortal;
 }

@@ -2,10 +2,12 @@
 
 #include "clock.hpp"
 #include "config_check.hpp"
+#include "fork.hpp"
 
 #include <charconv>
 #include <ctime>
 #include <exception>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -43,13 +45,13 @@ std::string quoted(std::string_view text) {
 /// one.
 class DrainLock {
  public:
-  explicit DrainLock(std::mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
+  explicit DrainLock(Mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
   ~DrainLock() { is_service_thread = was_service_thread_; }
   DrainLock(const DrainLock&) = delete;
   DrainLock& operator=(const DrainLock&) = delete;
 
  private:
-  const std::lock_guard<std::mutex> lock_;
+  const std::lock_guard<Mutex> lock_;
   const bool was_service_thread_;
 };
 
@@ -64,22 +66,59 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
       drain_(place_),
       publisher_(registry_) {
-  CollectorStats stats;
-  set_health(stats);
-  latest_ = publisher_.publish(drain_, std::move(stats));
+  publish_empty();
   drain_.set_discarding(!config_.enabled);
   if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking([this] { flusher_.wake(); });
   if (config_.enabled) place_.open_gate();
+  enlist(place_.index(), *this);
 }
 
 Collector::~Collector() {
+  delist(place_.index());
   place_.close_gate();
   place_.use_numbers(registry_->size());
   registry_->leave_place();  // snapshots may keep it alive, on nobody's budget
 }
 
+void Collector::require_settled() {
+  if (!settle()) throw std::bad_alloc{};
+}
+
+void Collector::publish_empty() {
+  CollectorStats stats;
+  set_health(stats);
+  std::shared_ptr<const Snapshot> empty = publisher_.publish(drain_, std::move(stats));
+  const std::lock_guard lock(latest_mutex_);
+  latest_ = std::move(empty);
+}
+
+void Collector::start_over() {
+  const std::lock_guard lock(drain_mutex_);
+  drain_.start_over();
+  publisher_.start_over();
+  losses_.clear();
+  grown_.clear();
+  flushes_ = spilled_before_ = round_ = 0;
+  last_flush_duration_ = {};
+  for (auto* const count : {&rejected_, &nan_, &bind_conflicts_}) count->store(0, std::memory_order_relaxed);  // [relaxed: numbers]
+  flusher_cpu_ns_.store(0, std::memory_order_relaxed);                                                         // [relaxed: a number]
+  errors_->start_over();
+  if (flusher_.start_over()) has_lost_flusher_ = true;
+  publish_empty();
+  delivery_->start_over(latest_->sequence());
+}
+
+void Collector::start_threads_again() noexcept {
+  if (std::exchange(has_lost_flusher_, false)) start_flusher();
+  try {
+    delivery_->start_thread_again();
+  } catch (const std::bad_alloc&) {  // inline, as where no thread is to be had
+  }
+}
+
 const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
   check(options);
+  require_settled();
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
     throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": " + quoted(refusal.text));
@@ -106,69 +145,18 @@ SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const S
   return registry_->signal_cell(intern(Kind::counter, name, tags, options));
 }
 
-const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) noexcept {
-  if (ThreadRecord* const thread = this_thread()) {
-    const ThreadBlock* const block = thread->blocks[place_.index()];
-    if (block != nullptr && block->cache != nullptr) {
-      if (const SeriesEntry* const entry = block->cache->find(place_.generation(), name, tags)) return entry;
-    }
-  }
-  try {
-    return find_or_create_slow(name, tags);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-
-const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
-  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesKey key(name, tags);
-  const std::uint32_t index = registry_->find(key);
-  const SeriesEntry* entry = nullptr;
-  if (index != Registry::kNone) {
-    entry = &registry_->entry(index);
-  } else {
-    if (key.refusal().reason != nullptr) return nullptr;
-    entry = registry_->find_overflow(name);
-    if (entry != nullptr) return entry;  // not kept in the thread's cache, which is for keys that come again
-    entry = registry_->intern(key, Kind::summary, {}, {}, false).entry;
-    start_flusher();
-  }
-  if (this_thread() == nullptr) const ThreadUse first_use;  // takes this thread's slots; none after its end was announced
-  ThreadRecord* const thread = this_thread();
-  ThreadBlock* const block = thread == nullptr ? nullptr : place_.attach(*thread);
-  if (block == nullptr) return entry;
-  if (block->cache == nullptr && place_.try_charge(sizeof(DynamicCache)))
-    block->cache = std::make_unique<DynamicCache>(place_.generation());
-  if (block->cache != nullptr) block->cache->put(place_.generation(), name, tags, *entry);
-  return entry;
-}
-
-bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
-  const SeriesEntry* const entry = value == value ? find_or_create(name, tags) : nullptr;
-  if (entry == nullptr) {
-    rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-    return false;
-  }
-  std::uint32_t extra = kExtraPlain;
-  if (entry->kind.load(std::memory_order_relaxed) == Kind::gauge) [[unlikely]] {  // [relaxed: either kind was right a moment ago]
-    // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-    extra = next_gauge_ticket(*entry->tickets.load(std::memory_order_acquire));
-  }
-  capture(place_.offset(), make_head(entry->number, extra), value);
-  return true;
-}
-
 std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {
   return delivery_->add_observer([gauge, read = std::move(read)](const Snapshot*) { gauge.set(read()); });
 }
 
 std::shared_ptr<Callback> Collector::on_snapshot(std::function<void(const Snapshot&)> callback) {
+  require_settled();
   start_flusher();
   return delivery_->add_subscriber([callback = std::move(callback)](const Snapshot* snapshot) { callback(*snapshot); });
 }
 
 std::shared_ptr<const Snapshot> Collector::snapshot() const {
+  require_settled();
   const std::lock_guard lock(latest_mutex_);
   return latest_;
 }
@@ -245,17 +233,20 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
 std::shared_ptr<const Snapshot> Collector::flush_now() {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<Loss> grown;
+  require_settled();  // an observer may have forked
   {
     const DrainLock lock(drain_mutex_);
     snapshot = drain_and_publish();
     grown.swap(grown_);
   }
   report(grown);
+  require_settled();  // on_error may have forked: in the child this snapshot is an old one
   delivery_->deliver(snapshot);
   return snapshot;
 }
 
 std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline) {
+  require_settled();
   delivery_->wait_for(delivery_->ask_observers(), deadline, kObserverPatience);
   return flush_now();
 }
@@ -268,6 +259,7 @@ std::shared_ptr<const Snapshot> Collector::flush() {
 Collector::Load Collector::work(bool is_due) noexcept {
   Load load{};
   try {
+    require_settled();
     if (is_due && round_ == 0) {
       round_ = delivery_->ask_observers();
       asked_at_ = Steady::now();
@@ -278,6 +270,7 @@ Collector::Load Collector::work(bool is_due) noexcept {
       round_ = 0;
       load.has_published = true;
     }
+    require_settled();  // a callback may have forked
     const DrainLock lock(drain_mutex_);
     if (!load.has_published) drain_.look();
     load.chunks_seen = drain_.chunks_seen();
@@ -305,7 +298,7 @@ void Collector::flusher_started() noexcept {
 }
 
 void Collector::start_flusher() noexcept {
-  if (config_.flush_mode == FlushMode::manual) return;
+  if (config_.flush_mode == FlushMode::manual || !settle()) return;
   try {
     flusher_.start(shared_from_this());
   } catch (const std::exception& error) {  // records are folded by their threads meanwhile, and flush() works
@@ -323,6 +316,7 @@ void Collector::attach_thread() {
 void Collector::set_enabled(bool enabled) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   try {
+    require_settled();
     const DrainLock lock(drain_mutex_);
     drain_.look();
     drain_.set_discarding(!enabled);
@@ -338,11 +332,11 @@ void Collector::set_enabled(bool enabled) noexcept {
 
 bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
   std::unique_lock lock(end_mutex_);
-  if (end_state_ == End::flushing && ended_by_ == std::this_thread::get_id()) return false;  // from a callback of that flush
-  end_.wait_until(lock, deadline, [this] { return end_state_ != End::flushing; });
-  if (end_state_ != End::not_begun) return end_state_ == End::done;
-  end_state_ = End::flushing;
-  ended_by_ = std::this_thread::get_id();
+  if (ends_.is_held_here()) return false;  // from a callback of that flush
+  if (!end_.wait_until(lock, deadline, [this] { return !ends_.is_held(); })) return false;
+  if (has_ended_) return true;
+  Busy::Hold stay(ends_);
+  stay.begin();
   lock.unlock();
   bool is_done = true;
   try {
@@ -352,7 +346,8 @@ bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
     is_done = false;
   }
   lock.lock();
-  end_state_ = is_done ? End::done : End::not_begun;
+  stay.end();
+  has_ended_ = is_done;
   end_.notify_all();
   return is_done;
 }
@@ -361,6 +356,7 @@ bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   const Steady::time_point deadline = Steady::now() + std::clamp(timeout, std::chrono::nanoseconds{0}, kLongest);
   const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
+  (void)settle();
   place_.stop_blocking();
   const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
   return delivery_->stop(deadline) && has_flusher_ended && is_flushed;

@@ -2,10 +2,12 @@
 
 #include <pepper/collector.hpp>
 
+#include "busy.hpp"
 #include "delivery.hpp"
 #include "drain.hpp"
 #include "errors.hpp"
 #include "flusher.hpp"
+#include "mutex.hpp"
 #include "place.hpp"
 #include "publisher.hpp"
 #include "registry.hpp"
@@ -13,10 +15,8 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -48,6 +48,13 @@ class Collector : public std::enable_shared_from_this<Collector> {
   void set_enabled(bool enabled) noexcept;
   bool shutdown(std::chrono::nanoseconds timeout) noexcept;
 
+  // In a child. ---------------------------------------------------------------------------------------------------------------------
+
+  /// The same series, no records. After the places and threads. Throws std::bad_alloc, and can be called again then.
+  void start_over();
+  /// After all of that, under no lock: may call on_error.
+  void start_threads_again() noexcept;
+
   // The flusher's. ------------------------------------------------------------------------------------------------------------------
 
   struct Load {
@@ -61,6 +68,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
 
  private:
   [[nodiscard]] const SeriesEntry& intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
+  /// Throws std::bad_alloc.
+  static void require_settled();
+  void publish_empty();
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline);
@@ -81,7 +91,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   const std::shared_ptr<Delivery> delivery_;
   Flusher flusher_;
 
-  std::mutex drain_mutex_;
+  Mutex drain_mutex_;
   Drain drain_;  // this and the following three: under drain_mutex_
   Publisher publisher_;
   std::map<Cause, Loss> losses_;
@@ -89,16 +99,17 @@ class Collector : public std::enable_shared_from_this<Collector> {
   std::uint64_t flushes_ = 0, spilled_before_ = 0;
   std::chrono::nanoseconds last_flush_duration_{};
 
-  mutable std::mutex latest_mutex_;
+  mutable Mutex latest_mutex_;
   std::shared_ptr<const Snapshot> latest_;
 
-  std::mutex end_mutex_;
-  std::condition_variable end_;
-  enum class End : std::uint8_t { not_begun, flushing, done } end_state_ = End::not_begun;
-  std::thread::id ended_by_;
+  Mutex end_mutex_;
+  Condition end_;
+  Busy ends_;  ///< the last flush is under way
+  bool has_ended_ = false;
 
   std::uint64_t round_ = 0;  ///< of observers, which the flusher waits for; 0: none. This and the next: flusher only
   std::chrono::steady_clock::time_point asked_at_;
+  bool has_lost_flusher_ = false;  ///< its parent's; under the mutex of settle_slow(), then its caller's alone
   std::atomic<std::uint64_t> rejected_{0}, nan_{0}, bind_conflicts_{0};
   std::atomic<std::int64_t> flusher_cpu_ns_{0};
 };

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -48,7 +50,8 @@ std::shared_ptr<Callback> Delivery::add_observer(Callback::Function function) { 
 
 void Delivery::start_thread() {
   try {
-    thread_ = std::thread([self = shared_from_this()] { self->run(); });
+    thread_ = std::thread([this] { run(); });
+    self_ = shared_from_this();
     has_thread_ = true;
   } catch (const std::system_error&) {  // no thread to be had: inline, and the next add() tries again
   }
@@ -78,7 +81,7 @@ std::uint64_t Delivery::ask_observers() {
     run_all(*observers, nullptr, "observer");
     return 0;
   }
-  to_thread_.notify_one();
+  to_thread_.notify_all();
   return ++rounds_wanted_;
 }
 
@@ -100,15 +103,16 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   latest_sequence_ = snapshot->sequence();
   mail_ = std::move(snapshot);
   if (has_thread_) {
-    to_thread_.notify_one();
-  } else if (!is_delivering_) {
-    is_delivering_ = true;
+    to_thread_.notify_all();
+  } else if (!delivers_.is_held()) {
+    Busy::Hold delivery(delivers_);
+    delivery.begin();
     while (mail_ != nullptr) give_out(lock);
-    is_delivering_ = false;
+    delivery.end();
   }
 }
 
-void Delivery::give_out(std::unique_lock<std::mutex>& lock) noexcept {
+void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Shared subscribers = living(subscribers_);
   lock.unlock();
@@ -116,7 +120,7 @@ void Delivery::give_out(std::unique_lock<std::mutex>& lock) noexcept {
   lock.lock();
 }
 
-void Delivery::answer(std::unique_lock<std::mutex>& lock) noexcept {
+void Delivery::answer(std::unique_lock<Mutex>& lock) noexcept {
   const std::uint64_t round = rounds_wanted_;
   const Shared observers = living(observers_);
   lock.unlock();
@@ -129,7 +133,10 @@ void Delivery::answer(std::unique_lock<std::mutex>& lock) noexcept {
 void Delivery::run() noexcept {
   is_service_thread = true;
   pthread_setname_np(pthread_self(), "pepper-deliver");
+  std::shared_ptr<Delivery> last;  // outlives the lock
   std::unique_lock lock(mutex_);
+  Busy::Hold stay(runs_);
+  stay.begin();
   for (bool is_last = false; !is_last;) {
     to_thread_.wait(lock, [this] { return mail_ != nullptr || rounds_done_ < rounds_wanted_ || is_stopping_; });
     is_last = is_stopping_;  // once more and no further, whatever comes in meanwhile
@@ -139,14 +146,33 @@ void Delivery::run() noexcept {
     busy_since_ = {};
   }
   has_thread_ = false;
+  stay.end();
+  last = std::move(self_);
   from_thread_.notify_all();
+}
+
+void Delivery::start_over(std::uint64_t sequence) noexcept {
+  const std::lock_guard lock(mutex_);
+  mail_ = nullptr;
+  rounds_done_ = rounds_wanted_;
+  latest_sequence_ = sequence;
+  if (runs_.is_held()) return;  // by the thread that forked: it goes on from there
+  std::construct_at(&thread_);  // there is nobody to join
+  has_thread_ = false;
+  busy_since_ = {};
+  self_ = nullptr;
+}
+
+void Delivery::start_thread_again() {
+  const std::lock_guard lock(mutex_);
+  if (may_have_thread_ && !has_thread_ && !(subscribers_->empty() && observers_->empty())) start_thread();
 }
 
 bool Delivery::stop(Clock::time_point deadline) noexcept {
   std::unique_lock lock(mutex_);
   may_have_thread_ = false;
   is_stopping_ = true;
-  to_thread_.notify_one();
+  to_thread_.notify_all();
   if (runs_on_this_thread()) return false;  // from inside a callback: the thread ends once that returns
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !has_thread_; });
   std::thread thread = std::move(thread_);  // the first to stop it has it

@@ -2,11 +2,12 @@
 
 #include <pepper/snapshot.hpp>
 
+#include "busy.hpp"
 #include "callback.hpp"
 #include "errors.hpp"
+#include "mutex.hpp"
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,12 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   /// itself, to end after the callback it is in.
   bool stop(Clock::time_point deadline) noexcept;
 
+  /// In a child: what the parent was about to deliver is the parent's, up to the snapshot `sequence`. The thread that forked may be in
+  /// here.
+  void start_over(std::uint64_t sequence) noexcept;
+  /// After that: the thread, if it had one that is no more.
+  void start_thread_again();
+
  private:
   using Callbacks = std::vector<std::shared_ptr<Callback>>;
   /// Shared with whoever runs them, so that running them takes no memory; copied where one is added meanwhile.
@@ -60,20 +67,22 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   [[nodiscard]] static Shared living(const Shared& callbacks) noexcept;
   void start_thread();
   /// What is in the mailbox, unlocked meanwhile.
-  void give_out(std::unique_lock<std::mutex>& lock) noexcept;
-  void answer(std::unique_lock<std::mutex>& lock) noexcept;
+  void give_out(std::unique_lock<Mutex>& lock) noexcept;
+  void answer(std::unique_lock<Mutex>& lock) noexcept;
   void run() noexcept;
 
   const std::shared_ptr<Errors> errors_;
-  std::mutex mutex_;
-  std::condition_variable to_thread_, from_thread_;
+  Mutex mutex_;
+  Condition to_thread_, from_thread_;
   Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>();
   std::shared_ptr<const Snapshot> mail_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
   std::uint64_t latest_sequence_ = 0;
-  bool is_delivering_ = false;  ///< inline, on some thread: who comes meanwhile leaves it the mail
+  Busy delivers_;  ///< inline: who comes meanwhile leaves it the mail
   bool may_have_thread_;
   std::thread thread_;
+  std::shared_ptr<Delivery> self_;  ///< while the thread has not ended; here, so that a child can drop it for a thread it does not have
+  Busy runs_;                       ///< held by the thread
   bool has_thread_ = false, is_stopping_ = false;
   Clock::time_point busy_since_{};  ///< the thread is in a callback; {}: it is not
 };

@@ -21,6 +21,19 @@ Drain::Drain(Place& place)
   is_discarding_ = false;
 }
 
+void Drain::start_over() noexcept {
+  release_pages(cells_, capacity_ * sizeof(Cell));
+  changed_count_ = 0;
+  stamp_ = 1;
+  open_.clear();
+  later_.clear();
+  left_.clear();
+  aggregated_ = spilled_ = discarded_ = 0;
+  for (const SignalSeries* series = place_.first_signal_series(); series != nullptr; series = series->next) discarded_ += series->seen();
+  chunks_seen_ = 0;
+  tally_ = {};
+}
+
 void Drain::look() { drain_queue(mark(false)); }
 
 void Drain::make_ready(const ThreadBlock* first) {

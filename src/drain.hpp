@@ -34,6 +34,8 @@ class Drain {
 
   /// Drains what was recorded before the call. Throws std::bad_alloc before it took anything.
   void look();
+  /// In a child: nothing was ever found. After the place was started over.
+  void start_over() noexcept;
   /// From now on what is found is nobody's; or somebody's again. Between the two, looks discard.
   void set_discarding(bool is_discarding) noexcept { is_discarding_ = is_discarding; }
 

@@ -1,6 +1,7 @@
 #include "errors.hpp"
 
 #include <cstdio>
+#include <mutex>
 #include <new>
 
 namespace pepper::detail {

@@ -1,9 +1,10 @@
 #pragma once
 
+#include "mutex.hpp"
+
 #include <atomic>
 #include <functional>
 #include <initializer_list>
-#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,12 +26,14 @@ class Errors {
     return callback_errors_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
   }
 
+  void start_over() noexcept { callback_errors_.store(0, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
+
  private:
   void count() noexcept { callback_errors_.fetch_add(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
 
   const std::string name_;
   const std::function<void(std::string_view)> on_error_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::set<std::string, std::less<>> said_;
   std::atomic<std::uint64_t> callback_errors_{0};
 };

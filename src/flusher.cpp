@@ -6,6 +6,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -30,20 +33,30 @@ std::chrono::nanoseconds Pace::next(std::size_t seen, std::size_t pool, bool has
 void Flusher::start(std::shared_ptr<Collector> collector) {
   const std::lock_guard lock(mutex_);
   if (is_running_ || is_stopped_) return;
-  thread_ = std::thread([this, collector = std::move(collector)] { run(*collector); });
+  thread_ = std::thread([this, &served = *collector] { run(served); });
+  collector_ = std::move(collector);
   is_running_ = true;
+}
+
+bool Flusher::start_over() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!is_running_ || runs_.is_held()) return false;
+  std::construct_at(&thread_);  // there is nobody to join
+  collector_ = nullptr;
+  is_running_ = false;
+  return true;
 }
 
 void Flusher::wake() noexcept {
   const std::lock_guard lock(mutex_);
   is_woken_ = true;
-  to_thread_.notify_one();
+  to_thread_.notify_all();
 }
 
 bool Flusher::stop(Clock::time_point deadline) noexcept {
   std::unique_lock lock(mutex_);
   is_stopped_ = true;
-  to_thread_.notify_one();
+  to_thread_.notify_all();
   if (this_flusher == this) return false;
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !is_running_; });
   std::thread thread = std::move(thread_);  // the first to stop it has it
@@ -60,6 +73,11 @@ bool Flusher::stop(Clock::time_point deadline) noexcept {
 void Flusher::run(Collector& collector) noexcept {
   is_service_thread = true;
   this_flusher = this;
+  std::shared_ptr<Collector> last;  // outlives the lock
+  std::unique_lock lock(mutex_);
+  Busy::Hold stay(runs_);
+  stay.begin();
+  lock.unlock();
   pthread_setname_np(pthread_self(), "pepper");
   collector.flusher_started();
   Pace pace;
@@ -67,7 +85,7 @@ void Flusher::run(Collector& collector) noexcept {
   Clock::time_point next_publish = Clock::now() + interval;
   Clock::time_point next_look = Clock::now() + Pace::kShortest;
   bool is_waiting = false;  // for observers
-  std::unique_lock lock(mutex_);
+  lock.lock();
   while (!is_stopped_) {
     to_thread_.wait_until(lock, is_waiting ? next_look : std::min(next_look, next_publish), [this] { return is_stopped_ || is_woken_; });
     if (is_stopped_) break;
@@ -84,6 +102,8 @@ void Flusher::run(Collector& collector) noexcept {
     lock.lock();
   }
   is_running_ = false;
+  stay.end();
+  last = std::move(collector_);
   from_thread_.notify_all();
 }
 

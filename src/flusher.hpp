@@ -1,10 +1,10 @@
 #pragma once
 
+#include "busy.hpp"
+#include "mutex.hpp"
+
 #include <chrono>
-#include <condition_variable>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 
 namespace pepper::detail {
@@ -43,15 +43,20 @@ class Flusher {
   void start(std::shared_ptr<Collector> collector);
   /// Has it look soon.
   void wake() noexcept;
+  /// In a child: it does not run, unless the thread that forked is it and goes on from there. True: it ran in the parent.
+  bool start_over() noexcept;
   /// Ends it; never starts again. False: it had not ended by the deadline (a user's function holds it), and was left to itself.
   bool stop(Clock::time_point deadline) noexcept;
 
  private:
   void run(Collector& collector) noexcept;
 
-  std::mutex mutex_;
-  std::condition_variable to_thread_, from_thread_;
+  Mutex mutex_;
+  Condition to_thread_, from_thread_;
   std::thread thread_;
+  std::shared_ptr<Collector>
+      collector_;  ///< while the thread has not ended; here, so that a child can drop it for a thread it does not have
+  Busy runs_;      ///< held by the thread
   bool is_running_ = false, is_stopped_ = false, is_woken_ = false;
 };
 

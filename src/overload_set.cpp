@@ -110,4 +110,10 @@ void OverloadSet::release() noexcept {
   if (first < last) release_pages(reinterpret_cast<unsigned char*>(cells_) + first * kPageBytes, (last - first) * kPageBytes);
 }
 
+void OverloadSet::start_over() noexcept {
+  release();
+  log_count_ = touched_count_ = touched_by_owner_ = touched_at_start_ = 0;
+  tally_ = tally_before_ = {};
+}
+
 }  // namespace pepper::detail

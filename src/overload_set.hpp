@@ -74,6 +74,8 @@ class OverloadSet {
   void clear() noexcept;
   /// Gives all its memory back and keeps its addresses. For a collector's end; an owner that folds into it meanwhile does no harm.
   void release() noexcept;
+  /// The same whatever an owner that is no more was in the middle of.
+  void start_over() noexcept;
 
  private:
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;

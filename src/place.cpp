@@ -1,7 +1,10 @@
 #include "place.hpp"
 
+#include "fork.hpp"
+
 #include <algorithm>
 #include <bit>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 
@@ -12,7 +15,7 @@ namespace {
 /// Never destroyed, as threads record through static destruction. Place 0 stays null: unbound handles.
 constinit std::atomic<Place*> places[kMaxPlaces]{};
 
-constinit std::mutex places_mutex;
+constinit Mutex places_mutex;
 
 // A place keeps the room it was made with. The last ones are not for ordinary collectors, so that a large one finds a place
 // however many there were.
@@ -29,6 +32,7 @@ Place& place_at(std::uint64_t offset) noexcept {
 Place& Place::take(const TelemetryConfig& config) {
   // Each known name may get an overflow series of its own, and there is one for all other names.
   const auto capacity = static_cast<std::uint32_t>(2 * config.max_series + 1);
+  if (!settle()) throw std::bad_alloc{};
   const std::lock_guard lock(places_mutex);
   const bool is_large = capacity > kOrdinaryRoom;
   for (std::uint32_t i = 1; i < (is_large ? kMaxPlaces : kMaxPlaces - kKeptForLarge); ++i) {
@@ -40,8 +44,9 @@ Place& Place::take(const TelemetryConfig& config) {
     }
     // Overload sets are never moved, and series numbers never used twice.
     if (place->is_used_ || place->series_.room() < capacity || capacity > ~std::uint32_t{0} - place->next_number_) continue;
-    place->fill_pool((config.buffer_size + kChunkRecords - 1) / kChunkRecords);
+    place->fill_pool((config.buffer_size + kChunkRecords - 1) / kChunkRecords, true);
     place->is_used_ = true;
+    place->budget_.take(place->pool_chunks() * sizeof(Chunk));
     place->budget_.set_limit(config.memory_limit_bytes);
     place->policy_.store(config.on_overflow, std::memory_order_relaxed);  // [relaxed: the gate opens later]
     place->series_.set(place->next_number_, capacity);
@@ -54,22 +59,23 @@ Place& Place::take(const TelemetryConfig& config) {
   throw std::length_error("MetricsCollector: there is no place for another collector (959 can be alive, fewer of very many series)");
 }
 
-void Place::fill_pool(std::size_t chunks) {
+void Place::fill_pool(std::size_t chunks, bool is_touched) {
   recycler_ = free_.make_producer(chunks);
   if (idle_.size() < chunks) {
     const std::size_t more = chunks - idle_.size();
     idle_.reserve(all_chunks_ + more);
     auto* const arena = static_cast<Chunk*>(map_pages(more * sizeof(Chunk)));
     if (arena == nullptr) throw std::bad_alloc{};
+    arenas_.emplace_back(arena, more * sizeof(Chunk));
     all_chunks_ += more;
     for (std::size_t i = 0; i < more; ++i) idle_.push_back(&arena[i]);
   }
   for (std::size_t i = 0; i < chunks; ++i) {
+    if (is_touched) touch_pages(idle_.back(), sizeof(Chunk));  // here, and not by a thread that records
     recycle(idle_.back());
     idle_.pop_back();
   }
   pool_chunks_.store(chunks, std::memory_order_relaxed);  // [relaxed: as in pool_chunks()]
-  budget_.take(chunks * sizeof(Chunk));
 }
 
 void Place::leave() noexcept {
@@ -89,8 +95,49 @@ void Place::leave() noexcept {
   is_used_ = false;
 }
 
+void Place::forget_signals() noexcept {
+  for (const std::atomic<Place*>& known : places) {
+    const Place* const place = known.load(std::memory_order_relaxed);  // [relaxed: no other thread]
+    if (place == nullptr) continue;
+    for (SignalSeries* series = place->first_signal_series(); series != nullptr; series = series->next) (void)series->take();
+  }
+}
+
+void Place::start_all_over() {
+  const std::lock_guard lock(places_mutex);
+  for (const std::atomic<Place*>& known : places) {
+    if (Place* const place = known.load(std::memory_order_relaxed)) place->start_over();  // [relaxed: written under the mutex]
+  }
+}
+
+void Place::start_over() {
+  sealed_.abandon();
+  free_.abandon();
+  for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) {
+    // The thread may have ended between making it known here and remembering it.
+    auto* const slots = reinterpret_cast<ThreadSlots*>(&block->cursor() - index_);
+    static_cast<ThreadRecord*>(slots)->blocks[index_] = block;
+    block->start_over();
+  }
+  // Each block has its first chunk again: all others are the pool's, whoever had them.
+  left_.clear();
+  idle_.clear();
+  for (const auto& [at, bytes] : arenas_) {
+    auto* const chunks = static_cast<Chunk*>(at);
+    for (std::size_t i = 0; i < bytes / sizeof(Chunk); ++i) idle_.push_back(&chunks[i]);
+  }
+  // What the collector holds stays in the budget, but for what threads have taken: those are gone. A page that one of them was just taking
+  // may stay in it as well.
+  budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
+  if (is_used_) fill_pool(pool_chunks(), false);
+  for (auto& refused : refused_) refused.store(0, std::memory_order_relaxed);  // [relaxed: no thread records before all is settled]
+  generation_.fetch_add(1, std::memory_order_relaxed);                         // [relaxed: compared only]
+}
+
 void Place::recycle(Chunk* chunk) {
-  chunk->owner.store(nullptr, std::memory_order_release);  // [free:release] pairs with [free:acquire] in try_take_free()
+  // Only where it changes: a child would copy every page of the pool. [relaxed: written by who had it before]
+  if (chunk->owner.load(std::memory_order_relaxed) != nullptr)
+    chunk->owner.store(nullptr, std::memory_order_release);  // [free:release] pairs with [free:acquire] in try_take_free()
   free_.push(recycler_, chunk);
   if (may_block_.load(std::memory_order_relaxed)) space_.notify_all();  // [relaxed: waiters look again by themselves]
 }

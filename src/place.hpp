@@ -8,15 +8,14 @@
 #include "chunk.hpp"
 #include "chunk_queue.hpp"
 #include "fold.hpp"
+#include "mutex.hpp"
 #include "signal_series.hpp"
 #include "thread_block.hpp"
 #include "threads.hpp"
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <vector>
 
 namespace pepper::detail {
@@ -29,6 +28,12 @@ class Place {
   [[nodiscard]] static Place& take(const TelemetryConfig& config);
   /// Leaves it to the next. Every chunk that no thread holds goes back to the system.
   void leave() noexcept;
+
+  /// In a child: all places are as if their collectors had just taken them, and every thread record has the blocks that were made for it.
+  /// Throws std::bad_alloc.
+  static void start_all_over();
+  /// In a child, before that, on its only thread: what signal handlers have counted so far is the parent's. Async-signal-safe.
+  static void forget_signals() noexcept;
 
   /// With room for so many series of any one collector.
   Place(std::uint32_t index, std::uint32_t room) : index_(index), series_(room) {}
@@ -105,7 +110,8 @@ class Place {
   [[nodiscard]] Chunk* try_take_free(ThreadBlock& block) noexcept;
   [[nodiscard]] Chunk* wait_for_free(ThreadBlock& block) noexcept;
   void overload(ThreadBlock& block) noexcept;
-  void fill_pool(std::size_t chunks);
+  void fill_pool(std::size_t chunks, bool is_touched);
+  void start_over();
 
   const std::uint32_t index_;
   Budget budget_;
@@ -123,8 +129,8 @@ class Place {
 
   std::vector<Chunk*> left_;  ///< the drainer's
 
-  std::mutex space_mutex_;  ///< threads that wait under OverflowPolicy::block, and nobody else
-  std::condition_variable space_;
+  Mutex space_mutex_;  ///< threads that wait under OverflowPolicy::block, and nobody else
+  Condition space_;
   std::function<void()> on_pressure_;
 
   // Under the mutex of take() and leave().
@@ -132,6 +138,7 @@ class Place {
   std::uint32_t next_number_ = 0;
   std::atomic<std::size_t> pool_chunks_{0};
   std::size_t all_chunks_ = 0;
+  std::vector<std::pair<void*, std::size_t>> arenas_;
   std::vector<Chunk*> idle_;  ///< chunks of the pool while no collector is here
   std::size_t tickets_used_ = 0;
   std::vector<unsigned char*> ticket_pages_;

@@ -19,6 +19,8 @@ class Publisher {
 
   /// Throws std::bad_alloc, and then publishes it all with the next call.
   [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, CollectorStats stats);
+  /// In a child: no series has a value. The sequence goes on, as the parent's snapshots are still there.
+  void start_over() noexcept { pages_.clear(); }
 
  private:
   ValuesPage& writable_page(std::uint32_t page);

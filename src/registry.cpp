@@ -1,6 +1,7 @@
 #include "registry.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <new>
 #include <utility>
 

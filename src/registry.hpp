@@ -5,6 +5,7 @@
 #include "budget.hpp"
 #include "fold.hpp"
 #include "mapping.hpp"
+#include "mutex.hpp"
 #include "place.hpp"
 #include "series_key.hpp"
 #include "series_store.hpp"
@@ -14,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -114,7 +114,7 @@ class Registry {
   const KeyHash hash_;
   const std::uint32_t base_;
   const std::uint32_t max_series_;
-  std::mutex mutex_;
+  Mutex mutex_;
   SeriesStore store_;
   std::atomic<std::uint32_t> size_{0};
   std::atomic<Table*> table_;

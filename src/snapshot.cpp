@@ -47,17 +47,21 @@ double SeriesSnapshot::mean() const noexcept {
 
 double SeriesSnapshot::quantile(double) const noexcept { return std::numeric_limits<double>::quiet_NaN(); }
 
+detail::SeriesOrder::~SeriesOrder() { delete indices_.load(std::memory_order_relaxed); }  // [relaxed: no other thread any more]
+
 const std::vector<std::uint32_t>& detail::SeriesOrder::indices() const {
-  std::call_once(once_, [this] {
-    indices_.resize(size_);
-    std::iota(indices_.begin(), indices_.end(), 0u);
-    std::ranges::sort(indices_, [this](std::uint32_t a, std::uint32_t b) {
-      const SeriesEntry &x = registry_->entry(a), &y = registry_->entry(b);
-      const int names = x.name().compare(y.name());
-      return names != 0 ? names < 0 : tags_less(x.tags(), y.tags());
-    });
+  const std::vector<std::uint32_t>* known = indices_.load(std::memory_order_acquire);  // [order:acquire] pairs with [order:release] below
+  if (known != nullptr) return *known;
+  auto made = std::make_unique<std::vector<std::uint32_t>>(size_);
+  std::iota(made->begin(), made->end(), 0u);
+  std::ranges::sort(*made, [this](std::uint32_t a, std::uint32_t b) {
+    const SeriesEntry &x = registry_->entry(a), &y = registry_->entry(b);
+    const int names = x.name().compare(y.name());
+    return names != 0 ? names < 0 : tags_less(x.tags(), y.tags());
   });
-  return indices_;
+  // [order:release] [order:acquire] the first of those who sort at once is kept; pairs with itself and with [order:acquire] above
+  if (indices_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel, std::memory_order_acquire)) return *made.release();
+  return *known;
 }
 
 Snapshot::Snapshot(const detail::SnapshotAccess&, std::unique_ptr<detail::SnapshotData> data) noexcept : data_(std::move(data)) {}

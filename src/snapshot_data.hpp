@@ -6,10 +6,10 @@
 #include "registry.hpp"
 #include "values_page.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 namespace pepper::detail {
@@ -20,14 +20,18 @@ class SeriesOrder {
  public:
   SeriesOrder(std::shared_ptr<const Registry> registry, std::uint32_t size) : registry_(std::move(registry)), size_(size) {}
 
+  ~SeriesOrder();
+  SeriesOrder(const SeriesOrder&) = delete;
+  SeriesOrder& operator=(const SeriesOrder&) = delete;
+
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   [[nodiscard]] const std::vector<std::uint32_t>& indices() const;
 
  private:
   std::shared_ptr<const Registry> registry_;
   std::uint32_t size_;
-  mutable std::once_flag once_;
-  mutable std::vector<std::uint32_t> indices_;
+  /// Not a once_flag beside a vector: in a child of a thread's that was at it, the vector would be half made.
+  mutable std::atomic<const std::vector<std::uint32_t>*> indices_{nullptr};
 };
 
 struct SnapshotData {

@@ -19,7 +19,10 @@ void ThreadBlock::move_cursor(Chunk* chunk, std::uint64_t epoch) noexcept {
   cursor_.store(chunk->first(), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
 }
 
-void ThreadBlock::open(Chunk* first) noexcept { move_cursor(first, look().epoch); }
+void ThreadBlock::open(Chunk* first) noexcept {
+  first_chunk_ = first;
+  move_cursor(first, look().epoch);
+}
 
 bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
   Chunk* const full = chunk_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
@@ -31,8 +34,10 @@ bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
   return true;
 }
 
-ThreadBlock::~ThreadBlock() {
-  const QueueEnd* end = queue_ends_.load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
+ThreadBlock::~ThreadBlock() { drop_queue_ends(); }
+
+void ThreadBlock::drop_queue_ends() noexcept {
+  const QueueEnd* end = queue_ends_.exchange(nullptr, std::memory_order_relaxed);  // [relaxed: no other thread any more]
   while (end != nullptr) delete std::exchange(end, end->older);
 }
 
@@ -209,6 +214,18 @@ void ThreadBlock::release_sets() noexcept {
       return;
     }
   }
+}
+
+void ThreadBlock::start_over() noexcept {
+  drop_queue_ends();
+  spare = nullptr;
+  generation = 0;
+  for (OverloadSet& set : sets_) set.start_over();
+  claimed_ = previous_ = {};
+  marked_epoch_ = 0;
+  stolen_is_uncleared_ = false;
+  word_.store(Word{1, 0, State::open, 0, false}.bits(), std::memory_order_relaxed);  // [relaxed: no other thread knows it before settled]
+  open(first_chunk_);
 }
 
 }  // namespace pepper::detail

@@ -56,8 +56,11 @@ class alignas(kCacheLine) ThreadBlock {
 
   /// Which collector of its place this thread has last recorded for.
   std::uint64_t generation = 0;
-  /// For how many chunks under way its end of the queue has room.
-  [[nodiscard]] std::size_t queue_capacity() const noexcept { return queue_end().capacity; }
+  /// For how many chunks under way its end of the queue has room; 0: it has none since start_over().
+  [[nodiscard]] std::size_t queue_capacity() const noexcept {
+    const QueueEnd* const end = queue_ends_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+    return end == nullptr ? 0 : end->capacity;
+  }
   /// From now on pushes through this end: for a collector with a larger pool than the one before. Throws std::bad_alloc.
   void replace_producer(ChunkQueue::Producer producer, std::size_t capacity);
   /// Never was touched by attach_thread().
@@ -128,6 +131,10 @@ class alignas(kCacheLine) ThreadBlock {
   /// Empties the sets and gives their memory back, unless the owner is in the middle of a fold.
   void release_sets() noexcept;
 
+  /// In a child: back to its first chunk, empty, with no end of the queue, whatever its thread or the drainer was in the middle of.
+  void start_over() noexcept;
+  [[nodiscard]] Cursor& cursor() const noexcept { return cursor_; }
+
   ThreadBlock* next = nullptr;  ///< in the place's list; set before it is published
 
  private:
@@ -163,6 +170,7 @@ class alignas(kCacheLine) ThreadBlock {
     return *queue_ends_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
   }
 
+  void drop_queue_ends() noexcept;
   [[nodiscard]] static std::uint32_t stamp_of(std::uint64_t epoch) noexcept { return static_cast<std::uint32_t>(epoch % 0xffff'ffffu) + 1; }
   [[nodiscard]] Word look() const noexcept {
     return Word::of(word_.load(std::memory_order_acquire));  // [word:acquire] pairs with [word:release] in exchange()
@@ -183,6 +191,7 @@ class alignas(kCacheLine) ThreadBlock {
   std::atomic<std::uint64_t> word_{Word{1, 0, State::open, 0, false}.bits()};
   std::atomic<Chunk*> chunk_{nullptr};
   Cursor& cursor_;
+  Chunk* first_chunk_ = nullptr;
   // Owner only from here...
   alignas(kCacheLine) std::atomic<const QueueEnd*> queue_ends_{nullptr};
   OverloadSet sets_[2];

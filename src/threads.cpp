@@ -1,6 +1,8 @@
 #include "threads.hpp"
 
+#include "fork.hpp"
 #include "mapping.hpp"
+#include "mutex.hpp"
 
 #include <pthread.h>
 
@@ -17,8 +19,9 @@ constinit std::atomic<ThreadRecord*> all_threads{nullptr};
 __attribute__((tls_model("initial-exec"))) constinit thread_local bool has_ended = false;
 
 void leave(void* record) noexcept {
-  pepper_tls_slots = &no_slots;
   has_ended = true;
+  if (pepper_tls_slots != record) return;  // its parent's, and by now another thread's
+  pepper_tls_slots = &no_slots;
   // [thread:release] pairs with [thread:acquire] in take_abandoned(); the last touch: a later thread may own it now
   static_cast<ThreadRecord*>(record)->is_taken.store(false, std::memory_order_release);
 }
@@ -29,6 +32,7 @@ struct EndOfThread {
   bool is_valid = pthread_key_create(&key, leave) == 0;
 };
 const EndOfThread& end_of_thread() noexcept {
+  const Section whole;  // a child would wait for ever for a static that was half made
   static const EndOfThread immortal;
   return immortal;
 }
@@ -37,7 +41,8 @@ ThreadRecord* take_abandoned() noexcept {
   // [threads:acquire] pairs with [threads:release] in publish_new()
   for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
     bool is_taken = record->is_taken.load(std::memory_order_relaxed);  // [relaxed: a hint, the exchange decides]
-    // [thread:acquire] pairs with [thread:release] in leave() and ~ThreadUse(); [relaxed: somebody else has it, and nothing is read]
+    // [thread:acquire] pairs with [thread:release] in leave(), ~ThreadUse() and free_all_threads(); [relaxed: somebody else has it, and
+    // nothing is read]
     if (!is_taken && record->is_taken.compare_exchange_strong(is_taken, true, std::memory_order_acquire, std::memory_order_relaxed))
       return record;
   }
@@ -74,7 +79,7 @@ ThreadRecord* this_thread() noexcept {
 }
 
 ThreadUse::ThreadUse() noexcept : record_(this_thread()) {
-  if (record_ != nullptr) return;
+  if (record_ != nullptr || !settle()) return;
   record_ = take_any();
   if (record_ == nullptr) return;
   const EndOfThread& end = end_of_thread();
@@ -88,6 +93,16 @@ ThreadUse::ThreadUse() noexcept : record_(this_thread()) {
 ThreadUse::~ThreadUse() {
   if (is_borrowed_)
     record_->is_taken.store(false, std::memory_order_release);  // [thread:release] pairs with [thread:acquire] in take_abandoned()
+}
+
+void forget_this_thread() noexcept { pepper_tls_slots = &no_slots; }
+
+void free_all_threads() noexcept {
+  // [threads:acquire] pairs with [threads:release] in publish_new()
+  for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
+    record->is_attaching = false;
+    record->is_taken.store(false, std::memory_order_release);  // [thread:release] pairs with [thread:acquire] in take_abandoned()
+  }
 }
 
 void unpark_threads(std::uint32_t place) noexcept {

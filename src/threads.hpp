@@ -38,6 +38,12 @@ class ThreadUse {
   bool is_borrowed_ = false;
 };
 
+/// In a child, in the fork's handler: the calling thread is a new one to all places.
+void forget_this_thread() noexcept;
+/// Later: the parent's threads, none of which exists any more, leave their records to the child's. After what they point to was started
+/// over.
+void free_all_threads() noexcept;
+
 /// Puts the cursors that are parked at a place back to null, so that their threads take the slow path again. After the place's gate was
 /// opened.
 void unpark_threads(std::uint32_t place) noexcept;

@@ -1,6 +1,9 @@
 #include "child_process.hpp"
 #include "contract.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -144,4 +147,33 @@ TEST_CASE("the default collector starts on its first use and publishes by itself
   const child_process::Ended child = child_process::run("child: publish");
   INFO(child.output);
   CHECK(child.status == 0);
+}
+
+TEST_CASE("child: fork" * doctest::skip()) {
+  configure_default(seldom());
+  print_snapshots();
+  const Counter hits = default_collector().counter("hits");
+  for (int i = 0; i < 1000; ++i) hits.add();
+  for (const int added : {7, 0}) {
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(30);
+      for (int i = 0; i < added; ++i) hits.add();
+      std::exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+}
+
+TEST_CASE("a forked child that ends normally drains and delivers its own records from the default collector, not its parent's") {
+  const child_process::Ended child = child_process::run("child: fork");
+  INFO(child.output);
+  CHECK(child.status == 0);
+  CHECK(child.output.find("hits: 7\n") < child.output.find("hits: 0\n"));
+  CHECK(child.output.find("hits: 0\n") < child.output.find("hits: 1000\n"));
+  CHECK(child.output.find("hits: 1000\n") == child.output.rfind("hits: 1000\n"));
+  CHECK(child.printed("hits: 1000\n"));
 }

@@ -21,6 +21,9 @@ class Collector;
 
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
 /// Thread-safe in every member. Its thread starts with the first bind or record, never in a static constructor's first line.
+/// After fork() the child has a collector of its own behind the same object, handles and subscriptions: it starts at zero, as what was
+/// recorded before belongs to the parent alone, and its threads start when it is first used. fork() may be called anywhere, callbacks
+/// included; it waits for a flush under way, never for a callback.
 class MetricsCollector {
  public:
   /// Throws std::invalid_argument naming field and value, std::length_error if 959 collectors live already.

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "contract.hpp"
+#include "sanitizers.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+/// What tests of fork() share.
+namespace forked {
+
+using namespace pepper;
+using contract::background;
+using contract::count;
+using contract::is_balanced;
+using contract::manual;
+
+/// TSan sees no order between the threads that a child starts and what was before the fork: so with it, children record on the thread that
+/// forked alone.
+inline constexpr bool kChildrenHaveThreads = !sanitizers::kIsTsan;
+
+inline constexpr std::uint64_t kManyRecords = 5000;
+
+/// TSan's _exit() writes what was buffered at the fork once more.
+inline pid_t fork_clean() {
+  std::fflush(nullptr);
+  return fork();
+}
+
+/// A child that ends with `body()`: true is status 0. Half a minute is longer than any of them takes; it ends a child that hangs.
+template <class Body>
+pid_t fork_into(Body&& body) {
+  const pid_t child = fork_clean();
+  if (child != 0) return child;
+  alarm(30);
+  bool is_right = false;
+  try {
+    is_right = body();
+  } catch (...) {
+  }
+  _exit(is_right ? 0 : 1);
+}
+
+/// 0: it did what it should.
+inline int status_of(pid_t child) {
+  int status = -1;
+  REQUIRE(child > 0);
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return status;
+}
+
+template <class Body>
+bool holds_in_child(Body&& body) {
+  return status_of(fork_into(std::forward<Body>(body))) == 0;
+}
+
+inline void add_times(const Counter& counter, std::uint64_t times) {
+  for (std::uint64_t i = 0; i < times; ++i) counter.add();
+}
+
+/// The series has that many records, and so has the ledger.
+inline bool has_exactly(const Snapshot& snapshot, std::string_view name, std::uint64_t times) {
+  const CollectorStats& stats = snapshot.stats();
+  return count(snapshot, name) == times && stats.recorded == times && stats.aggregated == times && stats.dropped == 0 && is_balanced(stats);
+}
+
+}  // namespace forked
