@@ -121,7 +121,7 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
   require_settled();
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
-    throw std::invalid_argument(std::string("a series' ") + refusal.reason + ": " + quoted(refusal.text));
+    throw std::invalid_argument(std::string("a series: ") + refusal.reason + ": " + quoted(refusal.text));
   }
   if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
   const Registry::Interned interned = registry_->intern(key, kind, options.unit, options.help, true);

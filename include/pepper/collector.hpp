@@ -20,7 +20,7 @@ class Collector;
 }
 
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
-/// Thread-safe in every member. Its thread starts with the first bind or record, never in a static constructor's first line.
+/// Thread-safe in every member. Its threads start with the first bind, record(name, ...) or callback.
 /// After fork() the child has a collector of its own behind the same object, handles and subscriptions: it starts at zero, as what was
 /// recorded before belongs to the parent alone, and its threads start when it is first used. fork() may be called anywhere, callbacks
 /// included; it waits for a flush under way, never for a callback.
@@ -52,14 +52,16 @@ class MetricsCollector {
   [[nodiscard]] Subscription observe(std::string_view name, TagsView tags, std::function<double()> read);
 
   /// The dynamic path: finds the series by name and tags at each call, creating a Summary. Does not allocate once this thread has seen the
-  /// key. False: refused (NaN, a name or tag outside the limits) and counted in CollectorStats::rejected. To record often, bind.
+  /// key. False: refused (NaN, a name or tag outside the limits, no memory) and counted in CollectorStats::rejected. Metadata and
+  /// timestamps are not kept yet. To record often, bind.
   bool record(std::string_view name, double value, TagsView tags = {}, TagsView metadata = {}) noexcept;
   bool record(const Metric& metric) noexcept;
 
   /// The latest published snapshot; never null, never waits for a flush.
   std::shared_ptr<const Snapshot> snapshot() const;
   /// Drains what was recorded before the call, by any thread, publishes, and returns that. Waits for another flush, never for a recording
-  /// thread or a callback. Legal anywhere, callbacks included. Throws std::bad_alloc.
+  /// thread, and for an observer no longer than 100 ms. Legal anywhere, callbacks included, which are not called by their own flush().
+  /// Throws std::bad_alloc.
   std::shared_ptr<const Snapshot> flush();
   /// The latest snapshot's ledger and the collector's own health.
   CollectorStats stats() const;
@@ -69,6 +71,7 @@ class MetricsCollector {
   [[nodiscard]] Subscription on_snapshot(std::function<void(const Snapshot&)> callback);
 
   /// Takes what the calling thread needs to record here now, pages touched, so that none of its records allocates or faults.
+  /// Throws std::bad_alloc.
   void attach_thread();
   /// What happened before the call is kept; records that happen after set_enabled(false) are nobody's. Drains.
   void set_enabled(bool enabled) noexcept;

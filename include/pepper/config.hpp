@@ -33,7 +33,7 @@ enum class FlushMode : std::uint8_t {
 
 /// What a collector is told when it is made. Wrong values make the constructor throw std::invalid_argument naming field and value.
 struct TelemetryConfig {
-  std::string name = "pepper";       ///< in messages and thread names; 1 to 255 bytes
+  std::string name = "pepper";       ///< in messages; 1 to 255 bytes
   bool enabled = true;               ///< see MetricsCollector::set_enabled()
   std::size_t buffer_size = 65'536;  ///< records in the shared pool, 1 to 2^28; rounded up to whole chunks of 255
   std::chrono::nanoseconds flush_interval = std::chrono::seconds{1};  ///< between published snapshots, 1 ms to 1 day
@@ -60,7 +60,7 @@ struct Metric {
 struct SeriesOptions {
   std::string_view unit{};       ///< free text, "seconds", "bytes"; at most 255 bytes
   std::string_view help{};       ///< one line for humans; at most 1024 bytes
-  double relative_error = 0.01;  ///< of quantiles, 1e-6 to 0.5
+  double relative_error = 0.01;  ///< of quantiles, 1e-6 to 0.5; checked, and not used before there are any
 };
 
 }  // namespace pepper

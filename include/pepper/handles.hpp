@@ -81,7 +81,7 @@ class Summary {
   detail::Target target_;
 };
 
-/// A Summary with a distribution.
+/// Of values whose distribution matters. For now what a Summary has: quantile() is NaN.
 class Histogram {
  public:
   constexpr Histogram() noexcept = default;
@@ -97,7 +97,7 @@ class Histogram {
   detail::Target target_;
 };
 
-/// Durations, in seconds, with a distribution. To time a scope, see ScopedTimer.
+/// Durations, in seconds. For now what a Summary has: quantile() is NaN. To time a scope, see ScopedTimer.
 class Timer {
  public:
   constexpr Timer() noexcept = default;
