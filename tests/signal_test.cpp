@@ -151,7 +151,7 @@ TEST_CASE("a record interrupted at any instruction by a handler that counts is u
     });
     const auto snapshot = collector.flush();
     INFO(rounds << " rounds");
-    CHECK(rounds >= (single_step::kIsPossible ? 8 : 1));
+    CHECK(rounds >= (single_step::kIsPossible ? 5 : 1));
     CHECK(count(*snapshot, "hits") == made);
     CHECK(series(*snapshot, "hits")->sum == 2 * static_cast<double>(made));
     CHECK(count(*snapshot, "signals") == counted);

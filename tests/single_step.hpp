@@ -81,8 +81,10 @@ inline bool run(std::size_t steps, const std::function<void()>& body, const std:
 /// second (a step costs a microsecond on a processor and seventy in some virtual machines), for every second, third... number; for eight at
 /// least.
 inline std::size_t for_each_step(const std::function<bool(std::size_t)>& round) {
+  const auto to_the_end = std::numeric_limits<std::size_t>::max();
+  (void)round(to_the_end);  // binds the symbols first, which is many thousand steps
   const auto begin = std::chrono::steady_clock::now();
-  (void)round(std::numeric_limits<std::size_t>::max());
+  (void)round(to_the_end);
   const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - begin;
   const auto length = static_cast<double>(stop.steps_done);
   const auto stride = 1 + static_cast<std::size_t>(length * std::min(whole.count() / 2, 1.0 / 8));
