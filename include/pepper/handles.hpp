@@ -115,8 +115,8 @@ class Timer {
   friend MetricsCollector;
   friend ScopedTimer;
   explicit constexpr Timer(detail::Target target) noexcept : target_(target) {}
-  void record_ticks(std::int64_t ticks) const noexcept {
-    detail::capture(target_.place, target_.head | std::uint64_t{detail::kExtraTicks} << 32, static_cast<double>(ticks));
+  void record_ticks(std::int64_t ticks, std::uintptr_t slots_offset) const noexcept {
+    detail::capture(target_.place, target_.head | std::uint64_t{detail::kExtraTicks} << 32, static_cast<double>(ticks), slots_offset);
   }
   detail::Target target_;
 };

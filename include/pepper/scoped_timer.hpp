@@ -26,6 +26,7 @@ class [[nodiscard]] ScopedTimer {
         on_exception_(other.on_exception_),
         exceptions_(other.exceptions_),
         running_(std::exchange(other.running_, false)),
+        slots_offset_(other.slots_offset_),
         start_(other.start_) {}
   ScopedTimer& operator=(ScopedTimer&& other) noexcept {
     if (this == &other) return *this;
@@ -43,7 +44,7 @@ class [[nodiscard]] ScopedTimer {
   std::chrono::nanoseconds stop() noexcept {
     if (!std::exchange(running_, false)) return {};
     const std::int64_t ticks = elapsed();
-    timer_.record_ticks(ticks);
+    timer_.record_ticks(ticks, slots_offset_);
     return detail::to_nanoseconds(ticks);
   }
 
@@ -59,15 +60,17 @@ class [[nodiscard]] ScopedTimer {
     const std::int64_t ticks = elapsed();
     // Two calls and no reference to the one meant: so the whole object stays in registers.
     if (exceptions_ != kOneTimer && std::uncaught_exceptions() > exceptions_) {
-      on_exception_.record_ticks(ticks);
+      on_exception_.record_ticks(ticks, slots_offset_);
     } else {
-      timer_.record_ticks(ticks);
+      timer_.record_ticks(ticks, slots_offset_);
     }
   }
 
   Timer timer_, on_exception_;
   int exceptions_ = kOneTimer;
-  bool running_ = true;
+  mutable bool running_ = true;  // mutable, as g++ 12 keeps a const object without one in memory instead of in registers
+  // Loaded before the clock: rdtsc waits for the loads before it, and after the second one this load would stand before three more.
+  std::uintptr_t slots_offset_ = detail::thread_slots_offset();
   std::uint64_t start_;
 };
 

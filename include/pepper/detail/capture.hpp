@@ -23,8 +23,9 @@ void capture_span(std::uint64_t place, std::uint64_t head, const double* values,
 
 /// Appends one record to the calling thread's chunk. Owner thread only (of the cursor it finds), wait-free, about ten instructions.
 /// NaN, negative counts and stale ids are found by the fold, not here.
-[[gnu::always_inline]] inline void capture(std::uint64_t place, std::uint64_t head, double value) noexcept {
-  Cursor& cursor = *reinterpret_cast<Cursor*>(reinterpret_cast<char*>(this_thread_slots()) + place);
+[[gnu::always_inline]] inline void capture(std::uint64_t place, std::uint64_t head, double value,
+                                           std::uintptr_t slots_offset = thread_slots_offset()) noexcept {
+  Cursor& cursor = *reinterpret_cast<Cursor*>(reinterpret_cast<char*>(this_thread_slots(slots_offset)) + place);
   const std::uintptr_t at = cursor.load(std::memory_order_relaxed);  // [relaxed: owner only]
   if ((at & (kChunkBytes - 1)) == 0) [[unlikely]] {
     if (at == kParked) return;

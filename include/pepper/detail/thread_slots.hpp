@@ -27,23 +27,30 @@ struct ThreadSlots {
 /// Initial-exec: no call, 8 bytes of static TLS. Reached through this_thread_slots() alone.
 extern "C" __attribute__((tls_model("initial-exec"))) constinit thread_local ThreadSlots* pepper_tls_slots;
 
-/// The calling thread's slots, read afresh at each call. A compiler may take the address of a thread_local out of a loop over an opaque
-/// yield(), and a fiber that moved would then write to another thread's cursor. So the load is an asm volatile, and what may be hoisted
-/// is only the variable's offset from the thread pointer, which is the same in every thread.
-[[nodiscard]] inline ThreadSlots* this_thread_slots() noexcept {
-#if defined(__x86_64__)
+/// Where pepper_tls_slots lies from the thread pointer: the same in every thread, so it may be kept and hoisted.
+[[nodiscard]] inline std::uintptr_t thread_slots_offset() noexcept {
   std::uintptr_t offset;
-  ThreadSlots* slots;
+#if defined(__x86_64__)
   asm("movq pepper_tls_slots@gottpoff(%%rip), %0" : "=r"(offset));
-  asm volatile("movq %%fs:(%1), %0" : "=r"(slots) : "r"(offset));
-  return slots;
 #elif defined(__aarch64__)
-  std::uintptr_t offset, thread_pointer;
   asm("adrp %0, :gottprel:pepper_tls_slots\n\tldr %0, [%0, #:gottprel_lo12:pepper_tls_slots]" : "=r"(offset));
-  asm volatile("mrs %0, tpidr_el0" : "=r"(thread_pointer));
-  return *reinterpret_cast<ThreadSlots**>(thread_pointer + offset);
 #else
 #error "pepper knows the thread pointer of x86-64 and aarch64; add yours here"
+#endif
+  return offset;
+}
+
+/// The calling thread's slots, read afresh at each call. A compiler may take the address of a thread_local out of a loop over an opaque
+/// yield(), and a fiber that moved would then write to another thread's cursor: so the load is an asm volatile.
+[[nodiscard]] inline ThreadSlots* this_thread_slots(std::uintptr_t offset = thread_slots_offset()) noexcept {
+#if defined(__x86_64__)
+  ThreadSlots* slots;
+  asm volatile("movq %%fs:(%1), %0" : "=r"(slots) : "r"(offset));
+  return slots;
+#else
+  std::uintptr_t thread_pointer;
+  asm volatile("mrs %0, tpidr_el0" : "=r"(thread_pointer));
+  return *reinterpret_cast<ThreadSlots**>(thread_pointer + offset);
 #endif
 }
 
