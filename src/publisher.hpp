@@ -20,14 +20,12 @@ class Publisher {
   /// Throws std::bad_alloc, and then publishes it all with the next call.
   [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, CollectorStats stats);
   /// In a child: no series has a value. The sequence goes on, as the parent's snapshots are still there.
-  void start_over() noexcept { pages_.clear(); }
+  void start_over() noexcept { values_.clear(); }
 
  private:
-  ValuesPage& writable_page(std::uint32_t page);
-
   std::shared_ptr<Registry> registry_;
   std::shared_ptr<const SeriesOrder> order_;
-  std::vector<PageRef> pages_;
+  Values values_;
   std::uint64_t next_sequence_ = 0;
 };
 

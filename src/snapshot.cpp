@@ -13,7 +13,7 @@ namespace {
 
 SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexcept {
   const detail::SeriesEntry& entry = data.registry->entry(index);
-  const detail::SeriesValues& values = data.values(index);
+  const detail::SeriesValues& values = data.values[index];
   SeriesSnapshot series;
   series.name = entry.name();
   series.tags = entry.tags();
@@ -83,7 +83,7 @@ SeriesSnapshot Snapshot::in_order(std::size_t position) const noexcept { return 
 std::shared_ptr<const SeriesSnapshot> Snapshot::find(std::string_view name, TagsView tags) const {
   const detail::SeriesKey key(name, tags);
   const std::uint32_t index = data_->registry->find(key, [this](std::uint32_t likely) {
-    if (likely < size()) __builtin_prefetch(&data_->values(likely));
+    if (likely < size()) __builtin_prefetch(&data_->values[likely]);
   });
   if (index >= size()) return nullptr;  // there is none, or it is younger than this snapshot
   auto found = std::make_shared<const Found>(Found{read(*data_, index), shared_from_this()});

@@ -40,11 +40,7 @@ struct SnapshotData {
   CollectorStats stats;
   std::shared_ptr<const Registry> registry;
   std::shared_ptr<const SeriesOrder> order;
-  std::vector<PageRef> pages;
-
-  [[nodiscard]] const SeriesValues& values(std::uint32_t index) const noexcept {
-    return pages[index / ValuesPage::kSeries]->values[index % ValuesPage::kSeries];
-  }
+  Values values;
 };
 
 /// Who holds one may make snapshots.

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace pepper::detail {
 
@@ -14,13 +17,43 @@ struct SeriesValues {
   double min = std::numeric_limits<double>::quiet_NaN(), max = min, last = min;
 };
 
+/// Shares a T, which counts its `references` from 1 on. Thread-compatible, as a shared_ptr is; half its size.
+template <class T>
+class Shared {
+ public:
+  Shared() noexcept = default;
+  explicit Shared(T* made) noexcept : at_(made) {}
+  Shared(const Shared& other) noexcept : at_(other.at_) {
+    if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);  // [relaxed: who copies holds one]
+  }
+  Shared(Shared&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  Shared& operator=(Shared other) noexcept {
+    std::swap(at_, other.at_);
+    return *this;
+  }
+  ~Shared() {
+    // [page:release] [page:acquire] who deletes comes after all who read; pairs with itself
+    if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return at_ != nullptr; }
+  [[nodiscard]] const T* operator->() const noexcept { return at_; }
+  /// What may be changed: this one if nobody shares it, else a copy in its place. Throws std::bad_alloc.
+  [[nodiscard]] T& writable() {
+    // [page:acquire] pairs with [page:release] in ~Shared(): the last snapshot to read it is gone
+    if (at_->references.load(std::memory_order_acquire) != 1) *this = Shared(new T(*at_));
+    return *at_;
+  }
+
+ private:
+  T* at_ = nullptr;
+};
+
 /// The values of 32 neighbouring series. Shared by all snapshots between which none of them changed; immutable once it is published.
 struct ValuesPage {
   static constexpr std::uint32_t kSeries = 32;
   ValuesPage() noexcept = default;
-  ValuesPage(const ValuesPage& other) noexcept {
-    for (std::uint32_t i = 0; i < kSeries; ++i) values[i] = other.values[i];
-  }
+  ValuesPage(const ValuesPage& other) noexcept { std::copy_n(other.values, kSeries, values); }
   ValuesPage& operator=(const ValuesPage&) = delete;
   ~ValuesPage() = default;
 
@@ -28,29 +61,48 @@ struct ValuesPage {
   std::atomic<std::uint32_t> references{1};
 };
 
-/// Shares a page. Thread-compatible, as a shared_ptr is; half its size.
-class PageRef {
- public:
-  PageRef() noexcept = default;
-  explicit PageRef(ValuesPage* page) noexcept : page_(page) {}
-  PageRef(const PageRef& other) noexcept : page_(other.page_) {
-    if (page_ != nullptr) page_->references.fetch_add(1, std::memory_order_relaxed);  // [relaxed: who copies holds one]
-  }
-  PageRef(PageRef&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
-  PageRef& operator=(PageRef other) noexcept {
-    std::swap(page_, other.page_);
-    return *this;
-  }
-  ~PageRef() {
-    // [page:release] [page:acquire] who deletes comes after all who read; pairs with itself
-    if (page_ != nullptr && page_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete page_;
-  }
+/// 64 neighbouring pages, shared as they are: a snapshot of 100,000 series takes 49 references, not 3,125.
+struct ValuesGroup {
+  static constexpr std::uint32_t kPages = 64, kSeries = kPages * ValuesPage::kSeries;
+  ValuesGroup() noexcept = default;
+  ValuesGroup(const ValuesGroup& other) noexcept { std::copy_n(other.pages, kPages, pages); }
+  ValuesGroup& operator=(const ValuesGroup&) = delete;
+  ~ValuesGroup() = default;
 
-  [[nodiscard]] ValuesPage& operator*() const noexcept { return *page_; }
-  [[nodiscard]] ValuesPage* operator->() const noexcept { return page_; }
+  Shared<ValuesPage> pages[kPages];  ///< null past the last series
+  std::atomic<std::uint32_t> references{1};
+};
+
+/// The values of all series.
+class Values {
+ public:
+  [[nodiscard]] const SeriesValues& operator[](std::uint32_t index) const noexcept {
+    const Shared<ValuesPage>& page = groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
+    return page->values[index % ValuesPage::kSeries];
+  }
+  /// Of a series below what grow() was told last. Throws std::bad_alloc.
+  [[nodiscard]] SeriesValues& writable(std::uint32_t index) {
+    return writable_page(index / ValuesPage::kSeries).writable().values[index % ValuesPage::kSeries];
+  }
+  /// Room for `size` series, those that are new without a value. Throws std::bad_alloc, and then keeps what it has.
+  void grow(std::uint32_t size) {
+    for (; std::size_t{pages_} * ValuesPage::kSeries < size; ++pages_) {
+      if (pages_ == groups_.size() * ValuesGroup::kPages) groups_.push_back(Shared(new ValuesGroup));
+      writable_page(pages_) = Shared(new ValuesPage);
+    }
+  }
+  void clear() noexcept {
+    groups_.clear();
+    pages_ = 0;
+  }
 
  private:
-  ValuesPage* page_ = nullptr;
+  [[nodiscard]] Shared<ValuesPage>& writable_page(std::uint32_t page) {
+    return groups_[page / ValuesGroup::kPages].writable().pages[page % ValuesGroup::kPages];
+  }
+
+  std::vector<Shared<ValuesGroup>> groups_;
+  std::uint32_t pages_ = 0;
 };
 
 }  // namespace pepper::detail

@@ -20,12 +20,14 @@
 #include <cstddef>
 #include <cstdlib>
 #include <future>
+#include <string>
 #include <string_view>
 #include <thread>
 
 namespace {
 
-constinit thread_local long allocations = 0;  // of this thread
+constinit thread_local long allocations = 0;             // of this thread
+constinit thread_local std::size_t allocated_bytes = 0;  // by it
 volatile char untouched[4 * 65536];
 constinit volatile std::sig_atomic_t syscalls = 0, last_syscall = 0;
 
@@ -41,18 +43,22 @@ void __libc_free(void*);
 
 void* malloc(std::size_t size) {
   ++allocations;
+  allocated_bytes += size;
   return __libc_malloc(size);
 }
 void* calloc(std::size_t count, std::size_t size) {
   ++allocations;
+  allocated_bytes += count * size;
   return __libc_calloc(count, size);
 }
 void* realloc(void* at, std::size_t size) {
   ++allocations;
+  allocated_bytes += size;
   return __libc_realloc(at, size);
 }
 void* memalign(std::size_t alignment, std::size_t size) {
   ++allocations;
+  allocated_bytes += size;
   return __libc_memalign(alignment, size);
 }
 void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
@@ -230,4 +236,30 @@ TEST_CASE("the same where the pool is full and the thread folds its own records"
 
 TEST_CASE("the same where the pool is full and its records are dropped") {
   check_asks_for_nothing({.buffer_size = 65'536, .on_overflow = pepper::OverflowPolicy::drop});
+}
+
+namespace {
+
+/// What the flush of a collector with so many series allocates after a record in one of them.
+std::size_t bytes_of_a_flush(int series) {
+  pepper::MetricsCollector collector({.flush_mode = pepper::FlushMode::manual});
+  const pepper::Counter one = collector.counter("one");
+  for (int i = 1; i < series; ++i) collector.counter("other", {{"i", std::to_string(i)}}).add();
+  auto snapshot = collector.flush();
+  one.add();
+  snapshot = collector.flush();
+  one.add();
+  const std::size_t before = allocated_bytes;
+  snapshot = collector.flush();
+  REQUIRE(snapshot->find("one")->count == 2);
+  return allocated_bytes - before;
+}
+
+}  // namespace
+
+TEST_CASE("publishing costs as the series that changed, not as all that exist") {
+  const std::size_t few = bytes_of_a_flush(2'000), many = bytes_of_a_flush(50'000);
+  CAPTURE(few);
+  CAPTURE(many);
+  CHECK(many < few + 512);  // a reference for every 2,048 series
 }
