@@ -133,11 +133,11 @@ Chunk* Place::try_take_free(ThreadBlock& block) noexcept {
 }
 
 Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
-  std::unique_lock lock(space_mutex_);
   while (may_block_.load(std::memory_order_relaxed)) {  // [relaxed: looked at again after each wait]
+    const std::uint32_t seen = space_.seen();
     if (Chunk* const chunk = try_take_free(block)) return chunk;
-    if (on_pressure_) on_pressure_();
-    space_.wait_until(lock, Condition::Clock::now() + std::chrono::milliseconds{5});  // a bound, as recycle() notifies without the mutex
+    pressure_.raise();
+    space_.sleep(seen, Condition::Clock::now() + std::chrono::milliseconds{5});
   }
   return nullptr;
 }

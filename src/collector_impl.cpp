@@ -19,7 +19,7 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kObserverPatience{100};
+constexpr std::chrono::milliseconds kObserverPatience{100}, kGrace{50};
 
 TelemetryConfig checked(TelemetryConfig config) {
   check(config);
@@ -39,6 +39,15 @@ std::string quoted(std::string_view text) {
     }
   }
   return out += '"';
+}
+
+void report(Errors& errors, const std::vector<Loss>& grown) noexcept {
+  for (const Loss& loss : grown) {
+    char count[24] = {};
+    std::to_chars(count, count + sizeof count - 1, loss.count);
+    const std::string_view cause = to_string(loss.cause);
+    errors.report(cause, {count, " records dropped so far, cause: ", cause});
+  }
 }
 
 /// The drain mutex. Whoever holds it must not wait for a free chunk, which an instrumented allocator could ask for: nobody else would free
@@ -64,11 +73,12 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
+      flusher_(place_.pressure()),
       drain_(place_),
       publisher_(registry_) {
   publish_empty();
   drain_.set_discarding(!config_.enabled);
-  if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking([this] { flusher_.wake(); });
+  if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking();
   if (config_.enabled) place_.open_gate();
   enlist(place_.index(), *this);
 }
@@ -196,15 +206,6 @@ void Collector::note_losses(CollectorStats& stats, const Ledger& ledger) {
   note(Cause::memory, ledger.tally[Found::memory]);
 }
 
-void Collector::report(const std::vector<Loss>& grown) noexcept {
-  for (const Loss& loss : grown) {
-    char count[24] = {};
-    std::to_chars(count, count + sizeof count - 1, loss.count);
-    const std::string_view cause = to_string(loss.cause);
-    errors_->report(cause, {count, " records dropped so far, cause: ", cause});
-  }
-}
-
 std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   const Steady::time_point begin = Steady::now();
   keep_clock_in_step();
@@ -230,7 +231,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   return snapshot;
 }
 
-std::shared_ptr<const Snapshot> Collector::flush_now() {
+std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last) {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<Loss> grown;
   require_settled();  // an observer may have forked
@@ -239,21 +240,25 @@ std::shared_ptr<const Snapshot> Collector::flush_now() {
     snapshot = drain_and_publish();
     grown.swap(grown_);
   }
-  report(grown);
+  if (!grown.empty() && is_last) {
+    delivery_->run_aside([errors = errors_, grown] { report(*errors, grown); });  // shutdown() must not wait for on_error
+  } else {
+    report(*errors_, grown);
+  }
   require_settled();  // on_error may have forked: in the child this snapshot is an old one
   delivery_->deliver(snapshot);
   return snapshot;
 }
 
-std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline) {
+std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline, bool is_last) {
   require_settled();
   delivery_->wait_for(delivery_->ask_observers(), deadline, kObserverPatience);
-  return flush_now();
+  return flush_now(is_last);
 }
 
 std::shared_ptr<const Snapshot> Collector::flush() {
   const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
-  return flush_until(Steady::time_point::max());
+  return flush_until(Steady::time_point::max(), false);
 }
 
 Collector::Load Collector::work(bool is_due) noexcept {
@@ -266,7 +271,7 @@ Collector::Load Collector::work(bool is_due) noexcept {
     }
     // Not waiting for them: there may be records to drain meanwhile.
     if (is_due && (delivery_->is_answered(round_) || Steady::now() - asked_at_ >= kObserverPatience)) {
-      flush_now();
+      flush_now(false);
       round_ = 0;
       load.has_published = true;
     }
@@ -330,24 +335,33 @@ void Collector::set_enabled(bool enabled) noexcept {
   }
 }
 
+bool Collector::has_news() {
+  require_settled();
+  const DrainLock lock(drain_mutex_);
+  drain_.look();
+  const std::uint64_t recorded = drain_.ledger().recorded;
+  const std::lock_guard latest(latest_mutex_);
+  return recorded != latest_->stats().recorded;
+}
+
 bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
   std::unique_lock lock(end_mutex_);
   if (ends_.is_held_here()) return false;  // from a callback of that flush
   if (!end_.wait_until(lock, deadline, [this] { return !ends_.is_held(); })) return false;
-  if (has_ended_) return true;
   Busy::Hold stay(ends_);
   stay.begin();
+  const bool is_first = !has_ended_;
   lock.unlock();
   bool is_done = true;
   try {
-    flush_until(deadline);
+    if (is_first || has_news()) flush_until(deadline, true);
   } catch (const std::exception& error) {
     errors_->report("shutdown", {"the last flush failed: ", error.what()});
     is_done = false;
   }
   lock.lock();
   stay.end();
-  has_ended_ = is_done;
+  has_ended_ = has_ended_ || is_done;
   end_.notify_all();
   return is_done;
 }
@@ -359,7 +373,9 @@ bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   (void)settle();
   place_.stop_blocking();
   const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
-  return delivery_->stop(deadline) && has_flusher_ended && is_flushed;
+  const bool is_delivered = delivery_->stop(deadline);
+  // What users' functions take that run inline, nothing can cut short. It can be said.
+  return has_flusher_ended && is_flushed && is_delivered && Steady::now() <= deadline + kGrace;
 }
 
 }  // namespace pepper::detail

@@ -73,13 +73,16 @@ class Collector : public std::enable_shared_from_this<Collector> {
   void publish_empty();
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
-  std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline);
-  std::shared_ptr<const Snapshot> flush_now();
-  /// The last flush, once, whoever asks first; the others wait for it until the deadline. True: it is done.
+  /// The last one tells on_error what was lost on the delivery thread, where there is one.
+  std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline, bool is_last);
+  std::shared_ptr<const Snapshot> flush_now(bool is_last);
+  /// Something was recorded that no snapshot has.
+  [[nodiscard]] bool has_news();
+  /// The last flush, by whoever asks first; the others wait for it until the deadline. Again: for what was recorded since, if anything
+  /// was. True: it is done.
   [[nodiscard]] bool flush_at_end(std::chrono::steady_clock::time_point deadline) noexcept;
   void set_health(CollectorStats& stats) const noexcept;
   void note_losses(CollectorStats& stats, const Ledger& ledger);
-  void report(const std::vector<Loss>& grown) noexcept;
   [[nodiscard]] const SeriesEntry* find_or_create_slow(std::string_view name, TagsView tags);
   void start_flusher() noexcept;
 

@@ -112,6 +112,18 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   }
 }
 
+void Delivery::run_aside(std::function<void()> task) {
+  std::unique_lock lock(mutex_);
+  if (may_have_thread_ && !has_thread_) start_thread();
+  if (has_thread_) {
+    tasks_.push_back(std::move(task));
+    to_thread_.notify_all();
+  } else {
+    lock.unlock();
+    task();
+  }
+}
+
 void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Shared subscribers = living(subscribers_);
@@ -130,6 +142,13 @@ void Delivery::answer(std::unique_lock<Mutex>& lock) noexcept {
   from_thread_.notify_all();
 }
 
+void Delivery::run_tasks(std::unique_lock<Mutex>& lock) noexcept {
+  const auto tasks = std::exchange(tasks_, {});
+  lock.unlock();
+  for (const auto& task : tasks) task();
+  lock.lock();
+}
+
 void Delivery::run() noexcept {
   is_service_thread = true;
   pthread_setname_np(pthread_self(), "pepper-deliver");
@@ -138,10 +157,11 @@ void Delivery::run() noexcept {
   Busy::Hold stay(runs_);
   stay.begin();
   for (bool is_last = false; !is_last;) {
-    to_thread_.wait(lock, [this] { return mail_ != nullptr || rounds_done_ < rounds_wanted_ || is_stopping_; });
+    to_thread_.wait(lock, [this] { return mail_ != nullptr || rounds_done_ < rounds_wanted_ || !tasks_.empty() || is_stopping_; });
     is_last = is_stopping_;  // once more and no further, whatever comes in meanwhile
     busy_since_ = Clock::now();
     if (rounds_done_ < rounds_wanted_) answer(lock);
+    if (!tasks_.empty()) run_tasks(lock);
     if (mail_ != nullptr) give_out(lock);
     busy_since_ = {};
   }
@@ -154,6 +174,7 @@ void Delivery::run() noexcept {
 void Delivery::start_over(std::uint64_t sequence) noexcept {
   const std::lock_guard lock(mutex_);
   mail_ = nullptr;
+  tasks_.clear();
   rounds_done_ = rounds_wanted_;
   latest_sequence_ = sequence;
   if (runs_.is_held()) return;  // by the thread that forked: it goes on from there

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -45,6 +46,9 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   /// would call itself.
   void deliver(std::shared_ptr<const Snapshot> snapshot);
 
+  /// Has `task`, which calls a user's function, done on the thread; inline, before it returns. Throws std::bad_alloc.
+  void run_aside(std::function<void()> task);
+
   /// Delivers what is in the mailbox and ends the thread; from now on it works inline. False: not done by then, and the thread was left to
   /// itself, to end after the callback it is in.
   bool stop(Clock::time_point deadline) noexcept;
@@ -69,6 +73,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   /// What is in the mailbox, unlocked meanwhile.
   void give_out(std::unique_lock<Mutex>& lock) noexcept;
   void answer(std::unique_lock<Mutex>& lock) noexcept;
+  void run_tasks(std::unique_lock<Mutex>& lock) noexcept;
   void run() noexcept;
 
   const std::shared_ptr<Errors> errors_;
@@ -76,6 +81,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   Condition to_thread_, from_thread_;
   Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>();
   std::shared_ptr<const Snapshot> mail_;
+  std::vector<std::function<void()>> tasks_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
   std::uint64_t latest_sequence_ = 0;
   Busy delivers_;  ///< inline: who comes meanwhile leaves it the mail

@@ -47,16 +47,10 @@ bool Flusher::start_over() noexcept {
   return true;
 }
 
-void Flusher::wake() noexcept {
-  const std::lock_guard lock(mutex_);
-  is_woken_ = true;
-  to_thread_.notify_all();
-}
-
 bool Flusher::stop(Clock::time_point deadline) noexcept {
   std::unique_lock lock(mutex_);
   is_stopped_ = true;
-  to_thread_.notify_all();
+  pressure_.raised.notify_all();
   if (this_flusher == this) return false;
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !is_running_; });
   std::thread thread = std::move(thread_);  // the first to stop it has it
@@ -87,9 +81,9 @@ void Flusher::run(Collector& collector) noexcept {
   bool is_waiting = false;  // for observers
   lock.lock();
   while (!is_stopped_) {
-    to_thread_.wait_until(lock, is_waiting ? next_look : std::min(next_look, next_publish), [this] { return is_stopped_ || is_woken_; });
+    pressure_.raised.wait_until(lock, is_waiting ? next_look : std::min(next_look, next_publish),
+                                [this] { return is_stopped_ || pressure_.take(); });
     if (is_stopped_) break;
-    is_woken_ = false;
     lock.unlock();
     const bool is_due = Clock::now() >= next_publish;
     const Collector::Load load = collector.work(is_due);

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "busy.hpp"
-#include "mutex.hpp"
+#include "pressure.hpp"
 
 #include <chrono>
 #include <memory>
@@ -31,7 +31,7 @@ class Flusher {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Flusher() = default;
+  explicit Flusher(Pressure& pressure) noexcept : pressure_(pressure) {}
   /// On its own thread, where a user's function has destroyed the collector: that thread then ends by itself.
   ~Flusher() {
     if (thread_.joinable()) thread_.detach();
@@ -41,8 +41,6 @@ class Flusher {
 
   /// Starts the thread unless it runs or was stopped for good. `collector` lives until the thread has ended. Throws std::system_error.
   void start(std::shared_ptr<Collector> collector);
-  /// Has it look soon.
-  void wake() noexcept;
   /// In a child: it does not run, unless the thread that forked is it and goes on from there. True: it ran in the parent.
   bool start_over() noexcept;
   /// Ends it; never starts again. False: it had not ended by the deadline (a user's function holds it), and was left to itself.
@@ -51,13 +49,14 @@ class Flusher {
  private:
   void run(Collector& collector) noexcept;
 
+  Pressure& pressure_;
   Mutex mutex_;
-  Condition to_thread_, from_thread_;
+  Condition from_thread_;
   std::thread thread_;
   std::shared_ptr<Collector>
       collector_;  ///< while the thread has not ended; here, so that a child can drop it for a thread it does not have
   Busy runs_;      ///< held by the thread
-  bool is_running_ = false, is_stopped_ = false, is_woken_ = false;
+  bool is_running_ = false, is_stopped_ = false;
 };
 
 }  // namespace pepper::detail

@@ -84,6 +84,12 @@ void Condition::notify_all() noexcept {
   wake_all(notifications_);
 }
 
+void Condition::sleep(std::uint32_t seen, Clock::time_point deadline) noexcept {
+  waiters_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: at worst the sleep lasts to its deadline]
+  (void)sleep_on(notifications_, seen, &deadline);
+  waiters_.fetch_sub(1, std::memory_order_relaxed);  // [relaxed: at worst somebody is woken who does not sleep]
+}
+
 bool Condition::wait_once(std::unique_lock<Mutex>& lock, const Clock::time_point* deadline) noexcept {
   const std::uint32_t seen = notifications_.load(std::memory_order_relaxed);  // [relaxed: changed under the mutex]
   waiters_.fetch_add(1, std::memory_order_relaxed);                           // [relaxed: under the mutex]

@@ -64,6 +64,15 @@ class Condition {
   void wait_until(std::unique_lock<Mutex>& lock, Clock::time_point deadline) noexcept { (void)wait_once(lock, &deadline); }
   void notify_all() noexcept;
 
+  // Without the mutex, for threads that may stop for good anywhere: a notification may be missed, so the sleep is bounded.
+
+  /// To be read before a look at what is waited for.
+  [[nodiscard]] std::uint32_t seen() const noexcept {
+    return notifications_.load(std::memory_order_relaxed);  // [relaxed: at worst the sleep lasts to its deadline]
+  }
+  /// Until the deadline, a notification since then, or for no reason at all.
+  void sleep(std::uint32_t seen, Clock::time_point deadline) noexcept;
+
  private:
   /// False: the deadline has passed. Null: there is none.
   bool wait_once(std::unique_lock<Mutex>& lock, const Clock::time_point* deadline) noexcept;

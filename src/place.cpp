@@ -160,15 +160,7 @@ void Place::close_gate() noexcept {
   gate_.exchange(0, std::memory_order_release);  // [gate:release] pairs with [gate:acquire] in is_open()
 }
 
-void Place::start_blocking(std::function<void()> on_pressure) {
-  const std::lock_guard waiters(space_mutex_);
-  on_pressure_ = std::move(on_pressure);
-  may_block_.store(true, std::memory_order_relaxed);  // [relaxed: the gate opens later]
-}
-
 void Place::stop_blocking() noexcept {
-  const std::lock_guard waiters(space_mutex_);
-  on_pressure_ = nullptr;
   may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
   space_.notify_all();
 }

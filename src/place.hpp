@@ -8,14 +8,13 @@
 #include "chunk.hpp"
 #include "chunk_queue.hpp"
 #include "fold.hpp"
-#include "mutex.hpp"
+#include "pressure.hpp"
 #include "signal_series.hpp"
 #include "thread_block.hpp"
 #include "threads.hpp"
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 namespace pepper::detail {
@@ -84,10 +83,11 @@ class Place {
   /// Lets records in, or makes every thread's next slow path park it.
   void open_gate() noexcept;
   void close_gate() noexcept;
-  /// From now on OverflowPolicy::block waits; a thread that does calls `on_pressure`, under a mutex, to have the flusher look.
-  void start_blocking(std::function<void()> on_pressure);
+  /// From now on OverflowPolicy::block waits.
+  void start_blocking() noexcept { may_block_.store(true, std::memory_order_relaxed); }  // [relaxed: the gate opens later]
   /// From now on nobody waits, and that is not called: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
+  [[nodiscard]] Pressure& pressure() noexcept { return pressure_; }
   /// A word for a gauge's tickets; 64 bytes apart, never freed, used again by the next collector. Throws std::bad_alloc. Under the
   /// registry's mutex.
   [[nodiscard]] std::atomic<std::uint32_t>* new_tickets();
@@ -129,9 +129,8 @@ class Place {
 
   std::vector<Chunk*> left_;  ///< the drainer's
 
-  Mutex space_mutex_;  ///< threads that wait under OverflowPolicy::block, and nobody else
-  Condition space_;
-  std::function<void()> on_pressure_;
+  Condition space_;  ///< for threads that wait under OverflowPolicy::block: with no mutex, as they may stop anywhere
+  Pressure pressure_;
 
   // Under the mutex of take() and leave().
   bool is_used_ = false;

@@ -167,18 +167,22 @@ void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
 void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   if (nature.kind == Kind::gauge) give_tickets(entry);
   if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
-    texts_.push_back(
-        std::make_unique<SeriesText>(SeriesText{nature.kind, std::string(nature.unit), std::string(nature.help), next_sequence_}));
-    entry.text.store(texts_.back().get(), std::memory_order_release);  // [text:release] pairs with [text:acquire] in read()
+    texts_.push_back(std::make_unique<SeriesText>(nature.kind, nature.unit, nature.help));
+    SeriesText* const text = texts_.back().get();
+    entry.text.store(text, std::memory_order_release);  // [text:release] pairs with [text:acquire] in read()
+    text->next_fresh = fresh_texts_.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
+    // [fresh:release] pairs with [fresh:acquire] in size_for_snapshot(); [relaxed: a failed try reads nothing through it]
+    while (!fresh_texts_.compare_exchange_weak(text->next_fresh, text, std::memory_order_release, std::memory_order_relaxed)) continue;
   }
   entry.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
   place_.series().set_kind(entry.number - base_, nature.kind);
   entry.is_bound = nature.is_bound;
 }
 
-std::uint32_t Registry::size_for_snapshot(std::uint64_t next_sequence) {
-  const std::lock_guard lock(mutex_);
-  next_sequence_ = next_sequence;
+std::uint32_t Registry::size_for_snapshot(std::uint64_t sequence) noexcept {
+  // [fresh:acquire] pairs with [fresh:release] in describe()
+  for (SeriesText* text = fresh_texts_.exchange(nullptr, std::memory_order_acquire); text != nullptr; text = text->next_fresh)
+    text->since.store(sequence, std::memory_order_relaxed);  // [relaxed: whoever reads that snapshot has it from who published it]
   return size();
 }
 

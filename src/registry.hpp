@@ -56,8 +56,9 @@ class Registry {
     return size_.load(std::memory_order_acquire);  // [series:acquire] pairs with [series:release] in Registry::add()
   }
 
-  /// For a snapshot: how many series it has. What is bound from now on holds from the one with `next_sequence` on.
-  [[nodiscard]] std::uint32_t size_for_snapshot(std::uint64_t next_sequence);
+  /// For the snapshot `sequence`: how many series it has. What was bound before now holds from it on. Lock-free: a thread may have stopped
+  /// for good in the middle of intern().
+  [[nodiscard]] std::uint32_t size_for_snapshot(std::uint64_t sequence) noexcept;
 
   /// Where a series that is not there belongs once `max_series` is reached, if its name has its overflow series already: without the
   /// mutex, as that is when a program makes new ones without end. Lock-free, no allocation.
@@ -122,7 +123,7 @@ class Registry {
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::unordered_set<std::string_view> names_;
   std::unordered_map<std::uint32_t, SignalCell*> signals_;  ///< by series number
-  std::uint64_t next_sequence_ = 0;
+  std::atomic<SeriesText*> fresh_texts_{nullptr};
   std::atomic<bool> is_full_{false};
   std::uint32_t ordinary_ = 0;                                ///< series that max_series limits
   std::size_t kept_for_overflow_ = kSeriesBytes + 16 * 1024;  ///< so that the last overflow series can always be made

@@ -19,9 +19,13 @@ namespace pepper::detail {
 /// What was said of a series when it was bound. A series that record(name, ...) created has none at first, and gets one with its first
 /// bind: so that a snapshot stays what it was, each says from which snapshot on it holds.
 struct SeriesText {
+  SeriesText(Kind of, std::string_view its_unit, std::string_view its_help) : kind(of), unit(its_unit), help(its_help) {}
+
   Kind kind;
   std::string unit, help;
-  std::uint64_t since;  ///< sequence of a snapshot
+  /// Sequence of the first snapshot that it holds for.
+  std::atomic<std::uint64_t> since{~std::uint64_t{0}};
+  SeriesText* next_fresh = nullptr;  ///< in the list of those that no snapshot has met yet
 };
 
 /// One series, for as long as its store lives; its key lies right behind it. All but `kind`, `text` and `tickets` is set before the entry

@@ -20,7 +20,8 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   series.kind = entry.first_kind;
   // [text:acquire] pairs with [text:release] in Registry::describe()
   const detail::SeriesText* const text = entry.text.load(std::memory_order_acquire);
-  if (text != nullptr && text->since <= data.sequence) {
+  // [relaxed: set before that snapshot was published]
+  if (text != nullptr && text->since.load(std::memory_order_relaxed) <= data.sequence) {
     series.kind = text->kind;
     series.unit = text->unit;
     series.help = text->help;

@@ -26,16 +26,11 @@ void leave(void* record) noexcept {
   static_cast<ThreadRecord*>(record)->is_taken.store(false, std::memory_order_release);
 }
 
-/// A pthread key and not a thread_local destructor: it runs after those, and registering it takes no loader lock. -1: none to be had.
-struct EndOfThread {
-  pthread_key_t key{};
-  bool is_valid = pthread_key_create(&key, leave) == 0;
-};
-const EndOfThread& end_of_thread() noexcept {
-  const Section whole;  // a child would wait for ever for a static that was half made
-  static const EndOfThread immortal;
-  return immortal;
-}
+/// A pthread key and not a thread_local destructor: it runs after those, and registering it takes no loader lock. Made before main(), so
+/// that no thread makes it in its first record, and may stop for good meanwhile.
+constinit pthread_key_t end_of_thread{};
+constinit bool is_end_announced = false;  ///< false: there was no key to be had
+__attribute__((constructor(101))) void make_key() noexcept { is_end_announced = pthread_key_create(&end_of_thread, leave) == 0; }
 
 ThreadRecord* take_abandoned() noexcept {
   // [threads:acquire] pairs with [threads:release] in publish_new()
@@ -82,12 +77,12 @@ ThreadUse::ThreadUse() noexcept : record_(this_thread()) {
   if (record_ != nullptr || !settle()) return;
   record_ = take_any();
   if (record_ == nullptr) return;
-  const EndOfThread& end = end_of_thread();
-  if (!has_ended && end.is_valid && pthread_setspecific(end.key, record_) == 0) {
-    pepper_tls_slots = record_;
-  } else {
-    is_borrowed_ = true;
+  if (!has_ended && is_end_announced) {
+    pepper_tls_slots = record_;  // first: the next line may allocate, and the allocator record
+    if (pthread_setspecific(end_of_thread, record_) == 0) return;
+    pepper_tls_slots = &no_slots;
   }
+  is_borrowed_ = true;
 }
 
 ThreadUse::~ThreadUse() {

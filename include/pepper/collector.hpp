@@ -76,7 +76,8 @@ class MetricsCollector {
   /// What happened before the call is kept; records that happen after set_enabled(false) are nobody's. Drains.
   void set_enabled(bool enabled) noexcept;
   /// Ends the threads, drains what was recorded before it and delivers it; back within `timeout` + 50 ms. True: all of that was done in
-  /// time. Idempotent. Afterwards the collector behaves as with FlushMode::manual.
+  /// time. Idempotent: again, it publishes only if something was recorded since. Afterwards the collector behaves as with
+  /// FlushMode::manual. There, callbacks, observers and on_error run inside it, and it returns, false, when one that is late has.
   bool shutdown(std::chrono::nanoseconds timeout = std::chrono::seconds{5}) noexcept;
 
  private:
