@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -26,10 +27,33 @@
 
 namespace {
 
-constinit thread_local long allocations = 0;             // of this thread
+constinit thread_local long allocations = 0;  // of this thread
+constinit pepper::Counter in_allocator;       // unbound, but in the test of that
+constinit std::atomic<long> recorded_in_allocator{0};
+constinit thread_local int depth_of_allocator = 0;
+constinit std::atomic<int> deepest_allocator{0};
 constinit thread_local std::size_t allocated_bytes = 0;  // by it
 volatile char untouched[4 * 65536];
 constinit volatile std::sig_atomic_t syscalls = 0, last_syscall = 0;
+
+/// An instrumented allocator: what it is asked for, it records.
+void record_in_allocator() {
+  if (!deepest_allocator) return;
+  if (++depth_of_allocator > 100) std::abort();
+  if (depth_of_allocator > deepest_allocator) deepest_allocator = depth_of_allocator;
+  in_allocator.add();
+  ++recorded_in_allocator;
+  --depth_of_allocator;
+}
+
+/// So many keys that pepper's is not among the first 32, whose values need no memory. Before any library's constructors.
+void make_keys(int, char**, char**) {
+  for (int i = 0; i < 40; ++i) {
+    pthread_key_t key;
+    if (pthread_key_create(&key, nullptr) != 0) std::abort();
+  }
+}
+__attribute__((section(".preinit_array"), used)) void (*const first_of_all)(int, char**, char**) = make_keys;
 
 }  // namespace
 
@@ -44,11 +68,13 @@ void __libc_free(void*);
 void* malloc(std::size_t size) {
   ++allocations;
   allocated_bytes += size;
+  record_in_allocator();
   return __libc_malloc(size);
 }
 void* calloc(std::size_t count, std::size_t size) {
   ++allocations;
   allocated_bytes += count * size;
+  record_in_allocator();
   return __libc_calloc(count, size);
 }
 void* realloc(void* at, std::size_t size) {
@@ -262,4 +288,22 @@ TEST_CASE("publishing costs as the series that changed, not as all that exist") 
   CAPTURE(few);
   CAPTURE(many);
   CHECK(many < few + 512);  // a reference for every 2,048 series
+}
+
+TEST_CASE("an allocator may record what is allocated for a thread's first record") {
+  pepper::MetricsCollector collector({.flush_mode = pepper::FlushMode::manual});
+  const pepper::Counter hits = collector.counter("hits");
+  in_allocator = collector.counter("allocations");
+  recorded_in_allocator = 0;
+  deepest_allocator = 1;
+  std::thread([&] { hits.add(); }).join();
+  const int deepest = deepest_allocator.exchange(0);
+  const long recorded = recorded_in_allocator;
+  CHECK(deepest >= 2);  // pepper did allocate
+  CHECK(recorded > 2);
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->find("hits")->count == 1);
+  CHECK(snapshot->stats().recorded == static_cast<std::uint64_t>(recorded) + 1);
+  CHECK(snapshot->stats().recorded == snapshot->stats().aggregated + snapshot->stats().pending + snapshot->stats().dropped);
+  in_allocator = {};
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 using namespace pepper;
@@ -38,6 +40,20 @@ TEST_CASE("shutdown() again is true and publishes nothing") {
   CHECK(collector.shutdown());
   CHECK(collector.shutdown(0ns));
   CHECK(collector.snapshot()->sequence() == published);
+}
+
+TEST_CASE("shutdown() again drains what was recorded since") {
+  for (const FlushMode mode : {FlushMode::manual, FlushMode::background}) {
+    TelemetryConfig config = background();
+    config.flush_mode = mode;
+    MetricsCollector collector(config);
+    const Counter hits = collector.counter("hits");
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+      hits.add();
+      CHECK(collector.shutdown());
+      CHECK(count(*collector.snapshot(), "hits") == i);
+    }
+  }
 }
 
 TEST_CASE("shutdown() of a collector that nobody used is true") {
@@ -203,6 +219,50 @@ TEST_CASE("a user's function that blocks holds shutdown() up to its timeout and 
   CHECK(count(*collector.flush(), "other") == 2);
   go_on.set_value();
   subscription.reset();
+  CHECK(collector.shutdown());
+}
+
+TEST_CASE("an on_error that blocks at what the last flush tells it holds shutdown() up to its timeout and no longer") {
+  std::chrono::nanoseconds best = 1h;
+  for (int tries = 0; tries < 20 && best > 150ms; ++tries) {
+    std::promise<void> go_on;
+    std::atomic<int> told{0};
+    TelemetryConfig config = background(1h);
+    config.on_error = [&told, may_go_on = go_on.get_future().share()](std::string_view) {
+      ++told;
+      may_go_on.wait();
+    };
+    MetricsCollector collector(config);
+    collector.counter("hits").add(-1);
+    const auto begin = Steady::now();
+    CHECK_FALSE(collector.shutdown(100ms));
+    best = std::min<std::chrono::nanoseconds>(best, Steady::now() - begin);
+    CHECK(contract::comes_true([&] { return told == 1; }));
+    go_on.set_value();
+    CHECK(collector.shutdown());
+  }
+  CHECK(best >= 100ms);
+  CHECK(best <= 150ms);
+}
+
+TEST_CASE("shutdown() of a manual collector, inside which users' functions run, says so where one of them was late") {
+  const auto sleep = [] { std::this_thread::sleep_for(100ms); };
+  TelemetryConfig config = manual();
+  std::function<Subscription(MetricsCollector&)> subscribe = [](MetricsCollector&) { return Subscription(); };
+  SUBCASE("callback") {
+    subscribe = [&](MetricsCollector& collector) { return collector.on_snapshot([&](const Snapshot&) { sleep(); }); };
+  }
+  SUBCASE("observer") {
+    subscribe = [&](MetricsCollector& collector) { return collector.observe("observed", {}, [&] { return sleep(), 1.0; }); };
+  }
+  SUBCASE("on_error") {
+    config.on_error = [&](std::string_view) { sleep(); };
+  }
+  MetricsCollector collector(config);
+  const Subscription subscription = subscribe(collector);
+  collector.counter("hits").add(-1);
+  CHECK_FALSE(collector.shutdown(10ms));
+  CHECK(contract::lost(collector.snapshot()->stats(), Cause::negative) == 1);
   CHECK(collector.shutdown());
 }
 

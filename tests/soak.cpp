@@ -137,6 +137,7 @@ void saturate(std::size_t buffer_size, std::chrono::seconds how_long) {
               std::chrono::duration<double, std::milli>(longest_flush).count());
   std::printf("memory: %.2f MiB held of %.0f, %.2f MiB of the process\n", mebibytes(most_held), mebibytes(stats.memory_limit_bytes),
               mebibytes(most_resident - std::min(most_resident, resident_before)));
+  if (made < 2 * kMostRecords) std::printf("the time was up before each thread had made its %llu\n", count(kMostRecords));
   check(stats.recorded == made && stats.aggregated == made && stats.dropped == 0, "every record is in the ledger, and none is lost");
   check(wrong == 0, "every series has its count and sum");
   check(unbalanced == 0, "every ledger balances");

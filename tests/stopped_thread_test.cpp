@@ -143,12 +143,19 @@ std::vector<std::chrono::nanoseconds> flush_beside(Scene& scene, const Stopped& 
   return took;
 }
 
+std::chrono::nanoseconds median(std::vector<std::chrono::nanoseconds> of) {
+  const auto middle = of.begin() + static_cast<std::ptrdiff_t>(of.size() / 2);
+  std::nth_element(of.begin(), middle, of.end());
+  return *middle;
+}
+
 }  // namespace
 
 TEST_CASE("a thread that stops for good in a record or in folding its own keeps nobody from recording and flushing, and loses nothing") {
   for (const bool is_pool_empty : {false, true}) {
     CAPTURE(is_pool_empty);
     std::vector<std::chrono::nanoseconds> all;
+    std::chrono::nanoseconds best = 1h;  // of the stops' medians: what a busy machine adds to all of them is not pepper's
     for_some_stops(is_pool_empty, [&](std::size_t steps) {
       Scene scene(is_pool_empty);
       Stopped stopped(scene.mine, steps);
@@ -156,17 +163,17 @@ TEST_CASE("a thread that stops for good in a record or in folding its own keeps 
       stopped.begin();
       const auto took = flush_beside(scene, stopped);
       all.insert(all.end(), took.begin(), took.end());
+      best = std::min(best, median(took));
       stopped.go_on();
       const auto snapshot = scene.collector->flush();
       CHECK(snapshot->find("mine")->count == stopped.recorded() + 1);
       CHECK(snapshot->stats().recorded == stopped.recorded() + 1 + scene.recorded);
       CHECK(snapshot->stats().aggregated == snapshot->stats().recorded);
     });
-    std::sort(all.begin(), all.end());
-    const std::chrono::duration<double, std::milli> median = all[all.size() / 2];
-    MESSAGE("flush() beside a stopped thread: " << median.count() << " ms at the median");
-    // Far below 1 ms on a machine of its own; whoever waits for the thread waits for ever.
-    CHECK(median < (kIsSanitized ? 500ms : 50ms));
+    MESSAGE("flush() beside a stopped thread: " << std::chrono::duration<double, std::milli>(median(all)).count() << " ms at the median");
+    // A busy machine lengthens some of them; whoever waits for the thread waits for ever.
+    CHECK(median(all) < (kIsSanitized ? 500ms : 50ms));
+    CHECK(best < (kIsSanitized ? 50ms : 1ms));
   }
 }
 

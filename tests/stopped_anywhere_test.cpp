@@ -1,0 +1,141 @@
+#include "collector_impl.hpp"
+#include "internals.hpp"
+#include "single_step.hpp"
+#include "threads.hpp"
+
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <semaphore>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+using namespace internals;
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+
+namespace {
+
+/// A thread that stops for good after so many instructions of `what`, until it is told to go on.
+class StoppedIn {
+ public:
+  StoppedIn(std::size_t after_instructions, std::function<void()> before, std::function<void()> what)
+      : thread_([this, after_instructions, before = std::move(before), what = std::move(what)] {
+          before();
+          const bool was_stopped = single_step::run(after_instructions, what, [this] {
+            has_stopped_.release();
+            go_on_.acquire();
+          });
+          instructions_ = single_step::stop.steps_done;
+          if (!was_stopped) has_stopped_.release();
+        }) {
+    has_stopped_.acquire();
+  }
+  ~StoppedIn() { go_on(); }
+
+  /// Returns how many instructions `what` took.
+  std::size_t go_on() {
+    if (thread_.joinable()) {
+      go_on_.release();
+      thread_.join();
+    }
+    return instructions_;
+  }
+
+ private:
+  std::size_t instructions_ = 0;
+  std::binary_semaphore has_stopped_{0}, go_on_{0};
+  std::jthread thread_;
+};
+
+constexpr std::size_t kStops = single_step::kIsPossible ? 40 : 1;
+
+struct Scene {
+  explicit Scene(OverflowPolicy policy = OverflowPolicy::spill) {
+    TelemetryConfig config;
+    config.buffer_size = 1;
+    config.on_overflow = policy;
+    config.flush_mode = policy == OverflowPolicy::block ? FlushMode::background : FlushMode::manual;
+    // The flusher of a collector whose threads are to wait frees nothing, until the scene is over.
+    if (policy == OverflowPolicy::block) config.on_flusher_start = [this] { may_drain.acquire(); };
+    collector = std::make_shared<Collector>(config);
+    hits = collector->bind(Kind::counter, "hits", {}, {}).target;
+  }
+  void add(std::size_t times = 1) const {
+    for (std::size_t i = 0; i < times; ++i) capture(hits.place, hits.head, 1);
+  }
+  [[nodiscard]] std::uint64_t count(std::string_view name) const {
+    const auto series = collector->flush()->find(name);
+    return series == nullptr ? 0 : series->count;
+  }
+
+  std::binary_semaphore may_drain{0};
+  std::shared_ptr<Collector> collector;
+  Target hits;
+};
+
+}  // namespace
+
+TEST_CASE("a thread that stops for good in its first record keeps nobody from recording, binding and flushing") {
+  std::size_t length = std::numeric_limits<std::size_t>::max();
+  for (std::size_t i = 0; i <= kStops; ++i) {  // the first time through to the end
+    CAPTURE(i);
+    const Scene scene;
+    const Target mine = scene.collector->bind(Kind::counter, "mine", {}, {}).target;
+    StoppedIn stopped(
+        i == 0 ? length : length * (i - 1) / kStops, [] {}, [&] { capture(mine.place, mine.head, 1); });
+    (void)scene.collector->bind(Kind::summary, "other", {}, {});
+    std::thread([&] { scene.add(3 * kChunkRecords); }).join();
+    scene.add(3 * kChunkRecords);
+    CHECK(scene.count("hits") == 6 * kChunkRecords);
+    const std::size_t took = stopped.go_on();
+    if (i == 0) length = took;
+    CHECK(scene.count("mine") == 1);
+    CHECK(scene.collector->shutdown(1s));
+  }
+}
+
+TEST_CASE("a thread that stops for good in making a series by record(name) keeps nobody from recording through handles and flushing") {
+  std::size_t length = std::numeric_limits<std::size_t>::max();
+  for (std::size_t i = 0; i <= kStops; ++i) {
+    CAPTURE(i);
+    const Scene scene;
+    StoppedIn stopped(
+        i == 0 ? length : length * (i - 1) / kStops, [&] { scene.add(); },
+        [&] {
+          (void)scene.collector->record("made", 7, {{"key", "value"}});
+        });
+    std::thread([&] { scene.add(3 * kChunkRecords); }).join();
+    scene.add(3 * kChunkRecords);
+    CHECK(scene.count("hits") == 6 * kChunkRecords + 1);
+    const std::size_t took = stopped.go_on();
+    if (i == 0) length = took;
+    CHECK(scene.collector->flush()->find("made", {{"key", "value"}})->count == 1);
+  }
+}
+
+TEST_CASE("a thread that stops for good while it waits for a free chunk holds up no shutdown()") {
+  for (std::size_t i = 0; i < kStops; ++i) {
+    CAPTURE(i);
+    Scene scene(OverflowPolicy::block);
+    std::uint64_t recorded = 1;
+    const auto fill_both = [&] {  // its own chunk, which an earlier thread may have begun, and the only free one
+      for (int chunks = 0; chunks < 2; ++chunks) {
+        do scene.add(), ++recorded;
+        while (this_thread()->cursors[scene.hits.place / sizeof(Cursor)] % kChunkBytes != 0);
+      }
+    };
+    StoppedIn stopped(i * 31, fill_both, [&] { scene.add(); });
+    const auto begin = Steady::now();
+    (void)scene.collector->shutdown(10ms);  // false: its flusher is held by a user's function
+    CHECK(Steady::now() - begin < 10s);     // it would wait for ever
+    scene.may_drain.release();
+    stopped.go_on();
+    CHECK(scene.collector->shutdown(10s));
+    const CollectorStats stats = scene.collector->flush()->stats();
+    CHECK(stats.recorded == recorded);
+    CHECK(stats.aggregated + stats.dropped == stats.recorded);
+  }
+}
