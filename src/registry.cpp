@@ -169,7 +169,7 @@ void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
     texts_.push_back(std::make_unique<SeriesText>(nature.kind, nature.unit, nature.help));
     SeriesText* const text = texts_.back().get();
-    entry.text.store(text, std::memory_order_release);  // [text:release] pairs with [text:acquire] in read()
+    entry.text.store(text, std::memory_order_release);                // [text:release] pairs with [text:acquire] in read()
     text->next_fresh = fresh_texts_.load(std::memory_order_relaxed);  // [relaxed: the exchange below publishes]
     // [fresh:release] pairs with [fresh:acquire] in size_for_snapshot(); [relaxed: a failed try reads nothing through it]
     while (!fresh_texts_.compare_exchange_weak(text->next_fresh, text, std::memory_order_release, std::memory_order_relaxed)) continue;
