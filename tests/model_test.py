@@ -25,6 +25,7 @@ MODELS = [
     ("the same through more hand-overs and folds", "capture", {"RECORDS": 7, "LOOKS": 3, "POOL": 0, "TRY_MAY_FAIL": 0, "IS_COARSE": 1}, SAFETY),
     ("what is dropped is counted once", "capture", {"RECORDS": 4, "IS_LOSSY": 1}, SAFETY),
     ("two threads, one after another or at once", "capture", {"THREADS": 2, "RECORDS": 3, "LOOKS": 1, "TRY_MAY_FAIL": 0, "IS_COARSE": 1}, SAFETY),
+    ("the same, and a second look that meets chunks again", "capture", {"THREADS": 2, "RECORDS": 3, "LOOKS": 2, "TRY_MAY_FAIL": 0, "IS_COARSE": 1}, SAFETY),
     ("a drainer does not wait for a thread that stopped anywhere", "capture", {"RECORDS": 4, "STOPS": 1}, SAFETY),
     ("a thread does not wait for a drainer that stopped anywhere", "capture", {"RECORDS": 4, "STOPS": 2}, SAFETY),
     ("every execution ends: the state graph has no cycle", "capture", {"RECORDS": 4}, BOUNDED),
