@@ -36,14 +36,13 @@ template <class Word>
 }  // namespace
 
 std::uint64_t DynamicCache::hint_of(std::string_view name, TagsView tags) noexcept {
-  // Odd multipliers, a golden-ratio family; a poor mix costs a miss, never a wrong answer.
-  const auto mix = [](std::string_view text, std::uint64_t a, std::uint64_t b) {
-    return reinterpret_cast<std::uintptr_t>(text.data()) * a + text.size() * b;
-  };
-  std::uint64_t hint = mix(name, 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93);
+  // A sum of where each string lies, times an odd number of its own: so that no product waits for another. A poor mix costs a miss, never
+  // a wrong answer.
+  const auto place_of = [](std::string_view text) { return reinterpret_cast<std::uintptr_t>(text.data()) ^ text.size() << 48; };
+  std::uint64_t factor = 0x9e3779b97f4a7c15, hint = place_of(name) * factor;
   for (const Tag& tag : tags) {
-    hint = (hint ^ hint >> 29) * 0xbf58476d1ce4e5b9 + mix(tag.key, 0x94d049bb133111eb, 0xff51afd7ed558ccd) +
-           mix(tag.value, 0xc4ceb9fe1a85ec53, 0xa0761d6478bd642f);
+    factor *= 0xbf58476d1ce4e5b9;
+    hint += place_of(tag.key) * factor + place_of(tag.value) * (factor ^ 0x94d049bb133111ea);
   }
   return (hint ^ hint >> 32) * 0x9e3779b97f4a7c15 | 1;  // 0 is an empty way
 }
