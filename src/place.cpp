@@ -99,7 +99,7 @@ void Place::forget_signals() noexcept {
   for (const std::atomic<Place*>& known : places) {
     const Place* const place = known.load(std::memory_order_relaxed);  // [relaxed: no other thread]
     if (place == nullptr) continue;
-    for (SignalSeries* series = place->first_signal_series(); series != nullptr; series = series->next) (void)series->take();
+    for (SignalSeries* series = place->first_signal_series(); series != nullptr; series = series->next) series->forget();
   }
 }
 
@@ -114,7 +114,7 @@ void Place::start_over() {
   sealed_.abandon();
   free_.abandon();
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) {
-    // The thread may have ended between making it known here and remembering it.
+    // Its thread may have been stopped between making it known here and remembering it.
     auto* const slots = reinterpret_cast<ThreadSlots*>(&block->cursor() - index_);
     static_cast<ThreadRecord*>(slots)->blocks[index_] = block;
     block->start_over();

@@ -31,4 +31,13 @@ Cell SignalSeries::take() noexcept {
   return taken;
 }
 
+/// Not take(): that leaves what a call has brought until the call itself is counted, which a call of the parent's never will be.
+void SignalSeries::forget() noexcept {
+  seen_ones = cell.ones.load(std::memory_order_relaxed);        // [relaxed: no other thread]
+  seen_calls = cell.calls.load(std::memory_order_relaxed);      // [relaxed: no other thread]
+  seen_amount = cell.amount.load(std::memory_order_relaxed);    // [relaxed: no other thread]
+  cell.largest.store(0, std::memory_order_relaxed);             // [relaxed: no other thread]
+  cell.largest_complement.store(0, std::memory_order_relaxed);  // [relaxed: no other thread]
+}
+
 }  // namespace pepper::detail

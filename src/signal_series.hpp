@@ -32,6 +32,9 @@ struct SignalSeries {
   [[nodiscard]] std::uint64_t seen() const noexcept { return seen_ones + seen_calls; }
   /// What was added since it was last called; wait-free.
   [[nodiscard]] Cell take() noexcept;
+  /// In a child, on its only thread: what was added so far, and by calls that the fork stopped half-way, is the parent's.
+  /// Async-signal-safe.
+  void forget() noexcept;
 };
 
 }  // namespace pepper::detail

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 #include <utility>
 
 /// What tests of fork() share.
@@ -56,6 +58,35 @@ inline int status_of(pid_t child) {
 template <class Body>
 bool holds_in_child(Body&& body) {
   return status_of(fork_into(std::forward<Body>(body))) == 0;
+}
+
+struct Forks {
+  std::size_t made = 0, wrong = 0;
+};
+
+/// Runs `body(fork_now)` on another thread. Each time that calls `fork_now()`, in a handler too, it stays where it is while this thread
+/// forks a child that ends with `in_child()`.
+template <class Body, class InChild>
+Forks fork_meanwhile(Body&& body, InChild&& in_child) {
+  std::atomic<bool> is_wanted{false}, is_over{false};
+  std::jthread other([&] {
+    body([&] {
+      is_wanted = true;
+      while (is_wanted) std::this_thread::yield();
+    });
+    is_over = true;
+  });
+  Forks forks;
+  while (!is_over) {
+    if (!is_wanted) {
+      std::this_thread::yield();
+      continue;
+    }
+    forks.wrong += status_of(fork_into(in_child)) != 0;
+    ++forks.made;
+    is_wanted = false;
+  }
+  return forks;
 }
 
 inline void add_times(const Counter& counter, std::uint64_t times) {
