@@ -96,6 +96,13 @@ void free_all_threads() noexcept {
   // [threads:acquire] pairs with [threads:release] in publish_new()
   for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
     record->is_attaching = false;
+    // A thread stopped between opening its block's chunk and making the block known has left a cursor into a chunk that nobody will drain.
+    for (std::size_t place = 1; place < kMaxPlaces; ++place) {
+      Cursor& cursor = record->cursors[place];
+      // Written only where it changes: the child would copy the page. [relaxed: no thread records before all is settled]
+      if (cursor.load(std::memory_order_relaxed) == 0 || record->blocks[place] != nullptr) continue;
+      cursor.store(0, std::memory_order_relaxed);  // [relaxed: no thread records before all is settled]
+    }
     record->is_taken.store(false, std::memory_order_release);  // [thread:release] pairs with [thread:acquire] in take_abandoned()
   }
 }

@@ -40,8 +40,8 @@ class ThreadUse {
 
 /// In a child, in the fork's handler: the calling thread is a new one to all places.
 void forget_this_thread() noexcept;
-/// Later: the parent's threads, none of which exists any more, leave their records to the child's. After what they point to was started
-/// over.
+/// Later: the parent's threads, none of which exists any more, leave their records to the child's. After Place::start_all_over(), so that
+/// each has its blocks.
 void free_all_threads() noexcept;
 
 /// Puts the cursors that are parked at a place back to null, so that their threads take the slow path again. After the place's gate was

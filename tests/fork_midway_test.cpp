@@ -1,4 +1,5 @@
 #include "collector_impl.hpp"
+#include "forked.hpp"
 #include "internals.hpp"
 #include "single_step.hpp"
 #include "threads.hpp"
@@ -8,6 +9,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <thread>
@@ -115,3 +117,31 @@ TEST_CASE("a child counts its own alone wherever in a hand-over the fork stopped
 }
 
 TEST_CASE("a child counts its own alone wherever in folding its own records the fork stopped another thread") { check_everywhere(1, true); }
+
+TEST_CASE("a child counts its own alone wherever in its first record the fork stopped another thread, once that has a chunk") {
+  // Not before that: it holds the allocator's locks then, for which fork() waits itself.
+  constexpr std::size_t kStride = kIsSanitized ? 10 : 1;
+  TelemetryConfig config;
+  config.buffer_size = 3 * kChunkRecords;
+  config.flush_mode = FlushMode::manual;
+  const auto elsewhere = std::make_shared<Collector>(config), collector = std::make_shared<Collector>(config);
+  const Target known = elsewhere->bind(Kind::counter, "known", {}, {}).target;
+  const Target mine = collector->bind(Kind::counter, "mine", {}, {}).target;
+  const Target theirs = collector->bind(Kind::counter, "theirs", {}, {}).target;
+  std::size_t instructions = 0;
+  const forked::Forks forks = forked::fork_meanwhile(
+      [&](const std::function<void()>& fork_now) {
+        add(known, 1);
+        const Cursor& cursor = this_thread()->cursors[theirs.place / sizeof(Cursor)];
+        const auto look = [&] {
+          if (cursor != 0 && instructions++ % kStride == 0) fork_now();
+        };
+        single_step::look_at_each([&] { add(theirs, 1); }, look);
+        if (!single_step::kIsPossible) fork_now();
+      },
+      [&] { return counts_its_own_alone(*collector, mine, theirs); });
+  INFO(forks.made << " forks");
+  CHECK(forks.made >= (single_step::kIsPossible ? 20 : 1));
+  CHECK(forks.wrong == 0);
+  CHECK(collector->flush()->find("theirs")->count == 1);
+}

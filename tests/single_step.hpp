@@ -25,6 +25,7 @@ struct Stop {
   volatile std::size_t steps_left = 0, steps_done = 0;
   volatile bool has_stopped = false;
   const std::function<void()>* meanwhile = nullptr;
+  const std::function<void()>* look = nullptr;  ///< at every instruction instead
 };
 inline Stop stop;
 
@@ -32,6 +33,7 @@ inline Stop stop;
 constexpr long long kTrapFlag = 0x100;
 
 inline void on_step(int, siginfo_t*, void* context) {
+  if (stop.look != nullptr) return (*stop.look)();
   stop.steps_done = stop.steps_done + 1;
   if (stop.steps_left != 0) {
     stop.steps_left = stop.steps_left - 1;
@@ -75,6 +77,13 @@ inline bool run(std::size_t steps, const std::function<void()>& body, const std:
   stop_stepping();
   sigaction(SIGTRAP, &before, nullptr);
   return stop.has_stopped;
+}
+
+/// Runs `body`, and `look` after each of its instructions. Not at all where that is not possible.
+inline void look_at_each(const std::function<void()>& body, const std::function<void()>& look) {
+  stop.look = &look;
+  (void)run(std::numeric_limits<std::size_t>::max(), body, look);
+  stop.look = nullptr;
 }
 
 /// Calls `round(steps)` for every number of steps for which it returns true, and returns how often. Where all would take longer than a
