@@ -1,4 +1,5 @@
 #include "collector_impl.hpp"
+#include "forked.hpp"
 #include "internals.hpp"
 #include "place.hpp"
 #include "resident.hpp"
@@ -9,8 +10,10 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include <atomic>
 #include <barrier>
 #include <thread>
+#include <vector>
 
 using namespace internals;
 
@@ -180,4 +183,47 @@ TEST_CASE("records of a thread that ends while another collector is made are in 
     CHECK(first.flush()->find("c")->count == 700);
     CHECK(second.flush()->find("c")->count == 1);
   }
+}
+
+namespace {
+
+/// As many threads at once as ever are, in this process and in each of a chain of children that begins while they live. True: in none of
+/// them does the list of thread records become longer than `known`; 0: this process is the first.
+bool stays_as_long(MetricsCollector& collector, Counter counter, int children, std::size_t known) {
+  constexpr std::size_t kThreads = 16;
+  const std::size_t threads = known == 0 || forked::kChildrenHaveThreads ? kThreads : 0;
+  std::atomic<std::size_t> longest{0};
+  // The list from this thread's record on. Whoever takes one takes the first that is idle, and new ones come first: so somebody's of those
+  // who are alive is the first of all.
+  const auto record_and_look = [&] {
+    counter.add();
+    std::size_t length = 0, seen = longest;
+    for (const ThreadRecord* record = this_thread(); record != nullptr; record = record->next) ++length;
+    while (seen < length && !longest.compare_exchange_weak(seen, length)) continue;
+  };
+  std::barrier all_have_recorded(static_cast<std::ptrdiff_t>(threads + 1)), may_end(static_cast<std::ptrdiff_t>(threads + 1));
+  std::vector<std::jthread> running;
+  record_and_look();
+  for (std::size_t i = 0; i < threads; ++i) {
+    running.emplace_back([&] {
+      record_and_look();
+      all_have_recorded.arrive_and_wait();
+      may_end.arrive_and_wait();
+    });
+  }
+  all_have_recorded.arrive_and_wait();
+  bool is_right =
+      (known == 0 || longest == known || (threads == 0 && longest < known)) && collector.flush()->find("hits")->count == threads + 1;
+  if (children != 0) {
+    is_right = forked::holds_in_child([&] { return stays_as_long(collector, counter, children - 1, longest); }) && is_right;
+  }
+  may_end.arrive_and_wait();
+  return is_right;
+}
+
+}  // namespace
+
+TEST_CASE("the threads of a child, and of its children, take the memory of the parent's, which it does not have") {
+  MetricsCollector collector(manual());
+  CHECK(stays_as_long(collector, collector.counter("hits"), 4, 0));
 }
