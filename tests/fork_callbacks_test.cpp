@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <optional>
+#include <stdexcept>
 
 using namespace forked;
 
@@ -117,4 +118,50 @@ TEST_CASE("fork() inside an observer, on_error and on_flusher_start gives a chil
     CHECK(wrong == 0);
     CHECK(count(*collector.snapshot(), "hits") == 10);
   }
+}
+
+TEST_CASE("a flush() whose observer forks, and leaves the child by an exception, goes on in the child with the child's own records") {
+  // One that returns a value records it, and so settles in the child by that.
+  MetricsCollector collector(manual());
+  const Counter hits = collector.counter("hits");
+  std::optional<pid_t> child;
+  const Subscription observer = collector.observe("level", {}, [&]() -> double {
+    if (!child) child = fork_clean();
+    throw std::runtime_error("no level");
+  });
+  add_times(hits, 1000);
+  const auto snapshot = collector.flush();
+  if (child == 0) {
+    alarm(30);
+    bool is_right = has_exactly(*snapshot, "hits", 0);
+    add_times(hits, kManyRecords);
+    is_right = is_right && has_exactly(*collector.flush(), "hits", kManyRecords);
+    _exit(is_right ? 0 : 1);
+  }
+  CHECK(status_of(child.value_or(-1)) == 0);
+  CHECK(has_exactly(*snapshot, "hits", 1000));
+}
+
+TEST_CASE("a flush() whose on_error forks shows the child's subscribers nothing of the parent's") {
+  std::optional<pid_t> child;
+  TelemetryConfig config = manual();
+  config.on_error = [&](std::string_view) {
+    if (!child) child = fork_clean();
+  };
+  MetricsCollector collector(config);
+  const Counter hits = collector.counter("hits");
+  std::uint64_t shown = 0;
+  const Subscription subscription = collector.on_snapshot([&](const Snapshot& snapshot) { shown += count(snapshot, "hits"); });
+  add_times(hits, 1000);
+  hits.add(-1);  // a loss: on_error
+  (void)collector.flush();
+  if (child == 0) {
+    alarm(30);
+    bool is_right = shown == 0;
+    add_times(hits, kManyRecords);
+    is_right = is_right && has_exactly(*collector.flush(), "hits", kManyRecords) && shown == kManyRecords;
+    _exit(is_right ? 0 : 1);
+  }
+  CHECK(status_of(child.value_or(-1)) == 0);
+  CHECK(shown == 1000);
 }
