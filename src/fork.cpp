@@ -25,6 +25,14 @@ constinit Collector* collectors[kMaxPlaces] = {};
 
 constinit thread_local bool is_settling = false;
 
+#if defined(__GLIBC__)
+/// What glibc's pthread_atfork() calls, declared in no header. That names the library that registers, whose handlers exit() takes away with
+/// its statics; but threads that nobody joined, and libraries that end later, may fork after that. Nobody's handlers stay, as the library's
+/// code does: -z nodelete.
+extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),  // NOLINT(bugprone-reserved-identifier): its name
+                                 void* library) noexcept;
+#endif
+
 /// Allocates nothing and takes no lock: an allocator may still be locked, where its own handlers run after this.
 void begin_in_child() noexcept {
   Busy::start_over();
@@ -39,7 +47,11 @@ void begin_in_child() noexcept {
 __attribute__((constructor(101))) void register_once() noexcept {
   void* volatile const first = std::malloc(1);  // an allocator with handlers of its own has registered them by now
   std::free(first);
+#if defined(__GLIBC__)
+  __register_atfork(Section::close_all, Section::open_all, begin_in_child, nullptr);
+#else
   pthread_atfork(Section::close_all, Section::open_all, begin_in_child);
+#endif
 }
 
 std::vector<std::shared_ptr<Collector>> living_collectors() {
