@@ -22,8 +22,8 @@ class Collector;
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
 /// Thread-safe in every member. Its threads start with the first bind, record(name, ...) or callback.
 /// After fork() the child has a collector of its own behind the same object, handles and subscriptions: it starts at zero, as what was
-/// recorded before belongs to the parent alone, and its threads start when it is first used. fork() may be called anywhere, callbacks
-/// included; it waits for a flush under way, never for a callback.
+/// recorded before belongs to the parent alone, and its threads start when it is first used. fork() may be called anywhere,
+/// callbacks included, but not in a signal handler; it waits for a flush under way, never for a callback.
 class MetricsCollector {
  public:
   /// Throws std::invalid_argument naming field and value, std::length_error if 959 collectors live already.

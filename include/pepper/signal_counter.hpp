@@ -39,7 +39,7 @@ struct SignalCell {
 
 /// A Counter for signal handlers: async-signal-safe, as add() reaches neither the thread's chunk nor anything else of the thread; errno
 /// stays. One series may have both kinds of counter, they add up. Trivially copyable, thread-safe. A default-constructed one is unbound
-/// and counts nothing; one that outlives its collector counts for nobody.
+/// and counts nothing; one that outlives its collector counts for nobody. fork() in a signal handler is not supported.
 ///
 /// Elsewhere use a Counter: it costs a fifth, and many threads adding to one SignalCounter share a cache line.
 class SignalCounter {
