@@ -241,7 +241,10 @@ std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last) {
     grown.swap(grown_);
   }
   if (!grown.empty() && is_last) {
-    delivery_->run_aside([errors = errors_, grown] { report(*errors, grown); });  // shutdown() must not wait for on_error
+    try {  // shutdown() must not wait for on_error
+      delivery_->run_aside([errors = errors_, grown = std::move(grown)] { report(*errors, grown); });
+    } catch (const std::bad_alloc&) {  // the losses are in the snapshot as well
+    }
   } else {
     report(*errors_, grown);
   }
@@ -339,9 +342,9 @@ bool Collector::has_news() {
   require_settled();
   const DrainLock lock(drain_mutex_);
   drain_.look();
-  const std::uint64_t recorded = drain_.ledger().recorded;
+  const Ledger ledger = drain_.ledger();
   const std::lock_guard latest(latest_mutex_);
-  return recorded != latest_->stats().recorded;
+  return ledger.aggregated != latest_->stats().aggregated || ledger.dropped != latest_->stats().dropped;
 }
 
 bool Collector::flush_at_end(Steady::time_point deadline) noexcept {

@@ -76,7 +76,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// The last one tells on_error what was lost on the delivery thread, where there is one.
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline, bool is_last);
   std::shared_ptr<const Snapshot> flush_now(bool is_last);
-  /// Something was recorded that no snapshot has.
+  /// A look finds what no snapshot has.
   [[nodiscard]] bool has_news();
   /// The last flush, by whoever asks first; the others wait for it until the deadline. Again: for what was recorded since, if anything
   /// was. True: it is done.

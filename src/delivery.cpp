@@ -74,7 +74,7 @@ void Delivery::run_all(const Callbacks& callbacks, const Snapshot* snapshot, std
 
 std::uint64_t Delivery::ask_observers() {
   std::unique_lock lock(mutex_);
-  if (observers_->empty() || runs_on_this_thread()) return rounds_done_;
+  if (observers_->empty() || runs_on_this_thread() || runs_.is_held_here()) return rounds_done_;
   if (!has_thread_) {
     const Shared observers = living(observers_);
     lock.unlock();
@@ -194,17 +194,18 @@ bool Delivery::stop(Clock::time_point deadline) noexcept {
   may_have_thread_ = false;
   is_stopping_ = true;
   to_thread_.notify_all();
-  if (runs_on_this_thread()) return false;  // from inside a callback: the thread ends once that returns
+  if (runs_on_this_thread() || runs_.is_held_here()) return false;  // from inside a user's function: the thread ends once that returns
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !has_thread_; });
-  std::thread thread = std::move(thread_);  // the first to stop it has it
+  std::thread thread = std::move(thread_);                               // the first to stop it has it
+  const bool is_done = has_ended && mail_ == nullptr && tasks_.empty();  // what came in during its last round is left for the next flush
   lock.unlock();
-  if (!thread.joinable()) return has_ended;
+  if (!thread.joinable()) return is_done;
   if (has_ended) {
     thread.join();
   } else {
     thread.detach();  // a user's function holds it; it keeps this alive until that returns
   }
-  return has_ended;
+  return is_done;
 }
 
 }  // namespace pepper::detail

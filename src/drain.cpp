@@ -98,7 +98,7 @@ void Drain::recycle_left() {
   for (std::size_t i = 0; i < left_.size();) {
     Chunk* const chunk = left_[i];
     const ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);  // [relaxed: acquired with the chunk]
-    // Belt and braces: under a cursor that has not left it, filled() would know by its epoch that it is another's by now.
+    // Belt and braces: note_taken() in take_chunk() already keeps looks from taking anything of it under its owner's cursor.
     if (!owner->has_left(chunk->epoch.load(std::memory_order_relaxed))) {  // [relaxed: acquired with the chunk]
       ++i;
       continue;

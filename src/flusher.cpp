@@ -31,11 +31,33 @@ std::chrono::nanoseconds Pace::next(std::size_t seen, std::size_t pool, bool has
 }
 
 void Flusher::start(std::shared_ptr<Collector> collector) {
+  if (has_begun_.load(std::memory_order_relaxed)) return;  // [relaxed: a hint; each new series asks, and most need no mutex]
+  Collector& served = *collector;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_running_ || is_stopped_) return;
+    collector_ = std::move(collector);
+    is_running_ = true;
+    has_begun_.store(true, std::memory_order_relaxed);  // [relaxed: a hint]
+  }
+  // Not under the mutex: whoever stops for good in here holds up no stop().
+  std::thread thread;
+  try {
+    thread = std::thread([this, &served] { run(served); });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    collector_ = nullptr;  // its caller has it, too
+    is_running_ = false;
+    has_begun_.store(false, std::memory_order_relaxed);  // [relaxed: a hint]
+    from_thread_.notify_all();
+    throw;
+  }
   const std::lock_guard lock(mutex_);
-  if (is_running_ || is_stopped_) return;
-  thread_ = std::thread([this, &served = *collector] { run(served); });
-  collector_ = std::move(collector);
-  is_running_ = true;
+  if (is_stopped_) {
+    thread.detach();  // stop() had no thread to join
+  } else {
+    thread_ = std::move(thread);
+  }
 }
 
 bool Flusher::start_over() noexcept {
@@ -44,6 +66,7 @@ bool Flusher::start_over() noexcept {
   std::construct_at(&thread_);  // there is nobody to join
   collector_ = nullptr;
   is_running_ = false;
+  has_begun_.store(false, std::memory_order_relaxed);  // [relaxed: no thread uses the collector before all is settled]
   return true;
 }
 

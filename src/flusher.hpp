@@ -3,6 +3,7 @@
 #include "busy.hpp"
 #include "pressure.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -57,6 +58,7 @@ class Flusher {
       collector_;  ///< while the thread has not ended; here, so that a child can drop it for a thread it does not have
   Busy runs_;      ///< held by the thread
   bool is_running_ = false, is_stopped_ = false;
+  std::atomic<bool> has_begun_{false};  ///< started, or about to be
 };
 
 }  // namespace pepper::detail

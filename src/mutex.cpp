@@ -79,8 +79,8 @@ void Section::open_all() noexcept {
 }
 
 void Condition::notify_all() noexcept {
-  notifications_.fetch_add(1, std::memory_order_relaxed);     // [relaxed: what it tells is under the mutex]
-  if (waiters_.load(std::memory_order_relaxed) == 0) return;  // [relaxed: who waits has said so under the mutex]
+  notifications_.fetch_add(1, std::memory_order_relaxed);     // [relaxed: what it tells is under the mutex, or the wait is bounded]
+  if (waiters_.load(std::memory_order_relaxed) == 0) return;  // [relaxed: who waits has said so under the mutex, or the wait is bounded]
   wake_all(notifications_);
 }
 

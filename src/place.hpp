@@ -85,7 +85,7 @@ class Place {
   void close_gate() noexcept;
   /// From now on OverflowPolicy::block waits.
   void start_blocking() noexcept { may_block_.store(true, std::memory_order_relaxed); }  // [relaxed: the gate opens later]
-  /// From now on nobody waits, and that is not called: OverflowPolicy::block drops, Cause::after_shutdown.
+  /// From now on nobody waits: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
   [[nodiscard]] Pressure& pressure() noexcept { return pressure_; }
   /// A word for a gauge's tickets; 64 bytes apart, never freed, used again by the next collector. Throws std::bad_alloc. Under the

@@ -124,8 +124,9 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   made.is_overflow = nature.is_overflow;
   describe(made, nature);
   names_.insert(made.name());
-  insert(*tables_.back(), hash, index);
+  // In this order: a snapshot has room for whatever anybody could find and record to.
   size_.store(index + 1, std::memory_order_release);  // [series:release] pairs with [series:acquire] in size()
+  insert(*tables_.back(), hash, index);
   return &made;
 }
 
@@ -180,10 +181,11 @@ void Registry::describe(SeriesEntry& entry, const Nature& nature) {
 }
 
 std::uint32_t Registry::size_for_snapshot(std::uint64_t sequence) noexcept {
+  const std::uint32_t known = size();  // first: what was said of these is in the list by now
   // [fresh:acquire] pairs with [fresh:release] in describe()
   for (SeriesText* text = fresh_texts_.exchange(nullptr, std::memory_order_acquire); text != nullptr; text = text->next_fresh)
     text->since.store(sequence, std::memory_order_relaxed);  // [relaxed: whoever reads that snapshot has it from who published it]
-  return size();
+  return known;
 }
 
 const SeriesEntry* Registry::find_overflow(std::string_view name) const noexcept {
@@ -220,7 +222,9 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   const bool is_same_kind = entry->kind.load(std::memory_order_relaxed) == kind;  // [relaxed: written under the mutex]
   if (entry->is_overflow) {
     // Series of several kinds may end up here: then it is a summary, which refuses nothing that one of them would take.
-    if (!is_same_kind && entry->name() != kOverflow) describe_anew(*entry, {Kind::summary, {}, {}, true, true});
+    // Once: snapshots that have it so stay what they are.
+    const bool is_summary = entry->kind.load(std::memory_order_relaxed) == Kind::summary;  // [relaxed: written under the mutex]
+    if (!is_same_kind && !is_summary && entry->name() != kOverflow) describe_anew(*entry, {Kind::summary, {}, {}, true, true});
     return {entry, false};
   }
   if (is_bind && !entry->is_bound) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What tools/lib_packages.sh does for somebody who may not install: usage: packages_test.sh LIB_PACKAGES
 set -euo pipefail
+command -v dpkg-query >/dev/null || exit 77  # skipped: not a Debian
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/bin"
