@@ -29,8 +29,8 @@ constinit thread_local bool is_settling = false;
 /// What glibc's pthread_atfork() calls, declared in no header. That names the library that registers, whose handlers exit() takes away with
 /// its statics; but threads that nobody joined, and libraries that end later, may fork after that. Nobody's handlers stay, as the library's
 /// code does: -z nodelete.
-extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),  // NOLINT(bugprone-reserved-identifier): its name
-                                 void* library) noexcept;
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): its name
+extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* library) noexcept;
 #endif
 
 /// Allocates nothing and takes no lock: an allocator may still be locked, where its own handlers run after this.
