@@ -2,7 +2,6 @@
 
 #include "fork.hpp"
 #include "mapping.hpp"
-#include "mutex.hpp"
 
 #include <pthread.h>
 

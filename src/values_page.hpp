@@ -36,7 +36,6 @@ class Shared {
     if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
   }
 
-  [[nodiscard]] explicit operator bool() const noexcept { return at_ != nullptr; }
   [[nodiscard]] const T* operator->() const noexcept { return at_; }
   /// What may be changed: this one if nobody shares it, else a copy in its place. Throws std::bad_alloc.
   [[nodiscard]] T& writable() {

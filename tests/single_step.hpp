@@ -87,8 +87,8 @@ inline void look_at_each(const std::function<void()>& body, const std::function<
 }
 
 /// Calls `round(steps)` for every number of steps for which it returns true, and returns how often. Where all would take longer than a
-/// second (a step costs a microsecond on a processor and seventy in some virtual machines), for every second, third... number; for one in
-/// nine at least.
+/// second (a step costs a microsecond on a processor and seventy in some virtual machines), for every second, third... number; for a
+/// handful at least.
 inline std::size_t for_each_step(const std::function<bool(std::size_t)>& round) {
   const auto to_the_end = std::numeric_limits<std::size_t>::max();
   (void)round(to_the_end);  // binds the symbols first, which is many thousand steps
