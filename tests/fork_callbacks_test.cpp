@@ -95,8 +95,7 @@ TEST_CASE("fork() inside an observer, on_error and on_flusher_start gives a chil
         const auto snapshot = known.load()->flush();
         return count(*snapshot, "hits") == kManyRecords && is_balanced(snapshot->stats());
       });
-      int status = -1;
-      wrong += waitpid(child, &status, 0) != child || status != 0;
+      wrong += status_of(child) != 0;
       ++children;
     };
     config.on_error = [&](std::string_view) { fork_here(); };

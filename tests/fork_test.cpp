@@ -253,8 +253,7 @@ TEST_CASE("threads may fork at once") {
         add_times(hits, kManyRecords);
         return has_exactly(*collector.flush(), "hits", kManyRecords);
       });
-      int status = -1;
-      wrong += waitpid(child, &status, 0) != child || status != 0;
+      wrong += status_of(child) != 0;
     }
   });
   CHECK(wrong == 0);

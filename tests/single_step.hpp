@@ -86,9 +86,15 @@ inline void look_at_each(const std::function<void()>& body, const std::function<
   stop.look = nullptr;
 }
 
+/// How many of `rounds` there is time for, of which one takes so long: in ten seconds, a handful at least. (A step costs a microsecond on a
+/// processor and seventy in some virtual machines.)
+inline std::size_t affordable(std::size_t rounds, std::chrono::steady_clock::duration one) {
+  const auto in_time = static_cast<std::size_t>(std::chrono::seconds{10} / std::max(one, std::chrono::steady_clock::duration{1}));
+  return std::min(rounds, std::max<std::size_t>(in_time, 5));
+}
+
 /// Calls `round(steps)` for every number of steps for which it returns true, and returns how often. Where all would take longer than a
-/// second (a step costs a microsecond on a processor and seventy in some virtual machines), for every second, third... number; for a
-/// handful at least.
+/// second, for every second, third... number; for a handful at least.
 inline std::size_t for_each_step(const std::function<bool(std::size_t)>& round) {
   const auto to_the_end = std::numeric_limits<std::size_t>::max();
   (void)round(to_the_end);  // binds the symbols first, which is many thousand steps

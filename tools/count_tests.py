@@ -2,13 +2,16 @@
 """Counts the tests of a Meson run: count_tests.py testlog.json LABEL
 
 A doctest program counts by its test cases, any other test as one. A program that failed in another way than by a case (crash, timeout, leak,
-sanitizer report), and one whose filter met no case, is one failed more. Prints `PASSED FAILED`, then a line for each program that failed.
+sanitizer report), and one whose filter met no case, is one failed more. Prints `PASSED FAILED`, then a line for each program that failed and
+a few that say how: what CI keeps of a run may be its end alone.
 """
 import json
 import re
 import sys
 
 CASES = re.compile(r"\[doctest\] test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed")
+SAYS_HOW = re.compile(r"TEST CASE:|ERROR:|values:|logged:|SUMMARY:|Assertion|FAILED|SIG[A-Z]+")
+MOST_LINES = 8
 
 passed = failed = 0
 failures = []
@@ -26,6 +29,9 @@ with open(sys.argv[1]) as log:
         passed += good
         failed += bad
         if bad:
-            failures.append(f"{sys.argv[2]}: {test['name']}: {bad} failed ({test['result']})")
+            failures.append(f"{sys.argv[2]}: {test['name']}: {bad} failed ({test['result']}, {test['duration']:.0f} s)")
+            output = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
+            said = [line.strip()[:200] for line in output.splitlines() if SAYS_HOW.search(line)]
+            failures += [f"    {line}" for line in said[:MOST_LINES]]
 print(passed, failed)
 print("\n".join(failures))

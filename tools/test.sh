@@ -169,8 +169,8 @@ fi
 
 if $all; then
   CXX=g++ check_build debug -Dbuildtype=debug -Dbench=disabled -Dcpp_args=-D_GLIBCXX_ASSERTIONS
-  CXX=g++ patience=3 check_build asan -Dbuildtype=debugoptimized -Dbench=disabled -Db_sanitize=address,undefined -Db_lundef=false
-  CXX=clang++ patience=5 check_build tsan -Dbuildtype=debugoptimized -Dbench=disabled -Db_sanitize=thread -Db_lundef=false
+  CXX=g++ patience=3 check_build asan -Ddebug=true -Doptimization=1 -Dbench=disabled -Db_sanitize=address,undefined -Db_lundef=false
+  CXX=clang++ patience=5 check_build tsan -Ddebug=true -Doptimization=1 -Dbench=disabled -Db_sanitize=thread -Db_lundef=false
   CXX=clang++ check_build clang -Dbuildtype=release -Dbench=enabled
   check "lint's own test" tools/lint --self-test
   check "lint" tools/lint
