@@ -71,7 +71,6 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// Throws std::bad_alloc.
   static void require_settled();
   void publish_empty();
-  [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
   /// The last one tells on_error what was lost on the delivery thread, where there is one.
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline, bool is_last);
@@ -83,7 +82,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool flush_at_end(std::chrono::steady_clock::time_point deadline) noexcept;
   void set_health(CollectorStats& stats) const noexcept;
   void note_losses(CollectorStats& stats, const Ledger& ledger);
-  [[nodiscard]] const SeriesEntry* find_or_create_slow(std::string_view name, TagsView tags);
+  [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
+  /// Null: refused. Throws std::bad_alloc.
+  [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
   void start_flusher() noexcept;
 
   const TelemetryConfig config_;

@@ -7,22 +7,48 @@
 
 namespace pepper::detail {
 
-const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) noexcept {
-  if (ThreadRecord* const thread = this_thread()) {
-    const ThreadBlock* const block = thread->blocks[place_.index()];
-    if (block != nullptr && block->cache != nullptr) {
-      if (const SeriesEntry* const entry = block->cache->find(place_.generation(), name, tags)) return entry;
-    }
+namespace {
+
+[[gnu::always_inline]] inline void record_to(const SeriesEntry& entry, std::uintptr_t place, double value) noexcept {
+  std::uint32_t extra = kExtraPlain;
+  if (entry.kind.load(std::memory_order_relaxed) == Kind::gauge) [[unlikely]] {  // [relaxed: either kind was right a moment ago]
+    // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
+    extra = next_gauge_ticket(*entry.tickets.load(std::memory_order_acquire));
   }
-  try {
-    return find_or_create_slow(name, tags);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
+  capture(place, make_head(entry.number, extra), value);
 }
 
-const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsView tags) {
+}  // namespace
+
+bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
+  const ThreadRecord* const thread = this_thread();
+  const ThreadBlock* const block = thread == nullptr ? nullptr : thread->blocks[place_.index()];
+  if (block != nullptr && block->cache != nullptr && value == value) [[likely]] {
+    if (const SeriesEntry* const entry = block->cache->find(place_.generation(), name, tags)) [[likely]] {
+      record_to(*entry, place_.offset(), value);
+      return true;
+    }
+  }
+  return record_uncached(name, value, tags);
+}
+
+bool Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
+  const SeriesEntry* entry = nullptr;
+  try {
+    if (value == value) entry = find_or_create(name, tags);
+  } catch (const std::bad_alloc&) {
+  }
+  if (entry != nullptr) {
+    record_to(*entry, place_.offset(), value);
+    return true;
+  }
+  (void)settle();
+  rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  return false;
+}
+
+const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) {
   const SeriesKey key(name, tags);
   const std::uint32_t index = registry_->find(key);
   const SeriesEntry* entry = nullptr;
@@ -43,22 +69,6 @@ const SeriesEntry* Collector::find_or_create_slow(std::string_view name, TagsVie
     block->cache = std::make_unique<DynamicCache>(place_.generation());
   if (block->cache != nullptr) block->cache->put(place_.generation(), name, tags, *entry);
   return entry;
-}
-
-bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
-  const SeriesEntry* const entry = value == value ? find_or_create(name, tags) : nullptr;
-  if (entry == nullptr) {
-    (void)settle();
-    rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-    return false;
-  }
-  std::uint32_t extra = kExtraPlain;
-  if (entry->kind.load(std::memory_order_relaxed) == Kind::gauge) [[unlikely]] {  // [relaxed: either kind was right a moment ago]
-    // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-    extra = next_gauge_ticket(*entry->tickets.load(std::memory_order_acquire));
-  }
-  capture(place_.offset(), make_head(entry->number, extra), value);
-  return true;
 }
 
 }  // namespace pepper::detail

@@ -7,10 +7,9 @@
 
 namespace pepper::detail {
 
-namespace {
-
-/// What every thread starts with: null cursors, never written. Place 0's is parked: an unbound handle's record ends in the inlined code.
 constinit ThreadSlots no_slots{{kParked}};
+
+namespace {
 
 constinit std::atomic<ThreadRecord*> all_threads{nullptr};
 
@@ -65,11 +64,6 @@ ThreadRecord* take_any() noexcept {
 
 extern "C" {
 __attribute__((used, tls_model("initial-exec"))) constinit thread_local ThreadSlots* pepper_tls_slots = &no_slots;
-}
-
-ThreadRecord* this_thread() noexcept {
-  ThreadSlots* const slots = this_thread_slots();
-  return slots == &no_slots ? nullptr : static_cast<ThreadRecord*>(slots);
 }
 
 ThreadUse::ThreadUse() noexcept : record_(this_thread()) {

@@ -18,8 +18,14 @@ struct ThreadRecord : ThreadSlots {
   ThreadRecord* next;  ///< in the list; set before it is published
 };
 
+/// What every thread starts with: null cursors, never written. Place 0's is parked: an unbound handle's record ends in the inlined code.
+extern ThreadSlots no_slots;
+
 /// The calling thread's record, or null if it has none (yet, or any more).
-[[nodiscard]] ThreadRecord* this_thread() noexcept;
+[[nodiscard]] inline ThreadRecord* this_thread() noexcept {
+  ThreadSlots* const slots = this_thread_slots();
+  return slots == &no_slots ? nullptr : static_cast<ThreadRecord*>(slots);
+}
 
 /// The calling thread's record for as long as one call takes: its own, which it takes now if it has none yet; after its thread's end has
 /// been announced (thread_local and static destructors still record) a borrowed one. Lock-free; may allocate.

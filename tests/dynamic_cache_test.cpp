@@ -61,6 +61,26 @@ TEST_CASE("strings that have changed in place are not what was put") {
   }
 }
 
+TEST_CASE("keys that lie in one buffer in turn are all found, and so are those that differ in a tag's key alone") {
+  Bed bed;
+  char name[] = "name0";
+  const std::string value = "value";
+  const auto each = [&](auto&& body) {
+    for (const char digit : {'1', '2'}) {
+      for (const char* key : {"k", "l"}) {
+        name[4] = digit;
+        const Tag tag{key, value};
+        body(std::span(&tag, 1), bed.entry(name, std::span(&tag, 1)));
+      }
+    }
+  };
+  each([&](TagsView tags, const SeriesEntry& entry) {
+    CHECK(bed.cache.find(1, name, tags) == nullptr);
+    bed.cache.put(1, name, tags, entry);
+  });
+  each([&](TagsView tags, const SeriesEntry& entry) { CHECK(bed.cache.find(1, name, tags) == &entry); });
+}
+
 TEST_CASE("strings of any length are told apart at each byte") {
   Bed bed;
   for (std::size_t size = 1; size <= 40; ++size) {
