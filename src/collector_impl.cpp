@@ -115,7 +115,8 @@ void Collector::start_over() {
   errors_->start_over();
   if (flusher_.start_over()) has_lost_flusher_ = true;
   publish_empty();
-  delivery_->start_over(latest_->sequence());
+  first_sequence_ = latest_->sequence();
+  delivery_->start_over(first_sequence_);
 }
 
 void Collector::start_threads_again() noexcept {
@@ -232,6 +233,13 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
 }
 
 std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last) {
+  for (;;) {
+    std::shared_ptr<const Snapshot> snapshot = flush_once(is_last);
+    if (snapshot->sequence() >= first_sequence_) return snapshot;
+  }
+}
+
+std::shared_ptr<const Snapshot> Collector::flush_once(bool is_last) {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<Loss> grown;
   require_settled();  // an observer may have forked
@@ -248,8 +256,9 @@ std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last) {
   } else {
     report(*errors_, grown);
   }
-  require_settled();  // on_error may have forked: in the child this snapshot is an old one
+  require_settled();  // on_error may have forked: in the child this snapshot is an old one, and is not delivered
   delivery_->deliver(snapshot);
+  require_settled();  // a subscriber may have forked
   return snapshot;
 }
 

@@ -141,7 +141,7 @@ TEST_CASE("a flush() whose observer forks, and leaves the child by an exception,
   CHECK(has_exactly(*snapshot, "hits", 1000));
 }
 
-TEST_CASE("a flush() whose on_error forks shows the child's subscribers nothing of the parent's") {
+TEST_CASE("a flush() whose on_error forks gives the child a snapshot of its own, and shows its subscribers nothing of the parent's") {
   std::optional<pid_t> child;
   TelemetryConfig config = manual();
   config.on_error = [&](std::string_view) {
@@ -153,14 +153,32 @@ TEST_CASE("a flush() whose on_error forks shows the child's subscribers nothing 
   const Subscription subscription = collector.on_snapshot([&](const Snapshot& snapshot) { shown += count(snapshot, "hits"); });
   add_times(hits, 1000);
   hits.add(-1);  // a loss: on_error
-  (void)collector.flush();
+  const auto snapshot = collector.flush();
   if (child == 0) {
     alarm(30);
-    bool is_right = shown == 0;
+    bool is_right = shown == 0 && has_exactly(*snapshot, "hits", 0);
     add_times(hits, kManyRecords);
     is_right = is_right && has_exactly(*collector.flush(), "hits", kManyRecords) && shown == kManyRecords;
     _exit(is_right ? 0 : 1);
   }
   CHECK(status_of(child.value_or(-1)) == 0);
   CHECK(shown == 1000);
+}
+
+TEST_CASE("a flush() whose subscriber forks gives the child a snapshot of its own") {
+  MetricsCollector collector(manual());
+  const Counter hits = collector.counter("hits");
+  std::optional<pid_t> child;
+  const Subscription subscription = collector.on_snapshot([&](const Snapshot&) {
+    if (!child) child = fork_clean();
+  });
+  add_times(hits, 1000);
+  const auto snapshot = collector.flush();
+  if (child == 0) {
+    alarm(30);
+    add_times(hits, kManyRecords);
+    _exit(has_exactly(*snapshot, "hits", 0) && has_exactly(*collector.flush(), "hits", kManyRecords) ? 0 : 1);
+  }
+  CHECK(status_of(child.value_or(-1)) == 0);
+  CHECK(has_exactly(*snapshot, "hits", 1000));
 }

@@ -138,6 +138,9 @@ void saturate(std::size_t buffer_size, std::chrono::seconds how_long) {
   std::printf("memory: %.2f MiB held of %.0f, %.2f MiB of the process\n", mebibytes(most_held), mebibytes(stats.memory_limit_bytes),
               mebibytes(most_resident - std::min(most_resident, resident_before)));
   if (made < 2 * kMostRecords) std::printf("the time was up before each thread had made its %llu\n", count(kMostRecords));
+  // Wanted is 1 us, on a processor that has nothing else to do: that is to be read above. This is what no clock excuses, a page fault or a
+  // call of the kernel. A run of a second says nothing of one call in ten thousand.
+  if (how_long >= std::chrono::seconds{10}) check(above_empty(99.99) <= 4000, "99.99 % of calls take at most 4 us above an empty timer");
   check(stats.recorded == made && stats.aggregated == made && stats.dropped == 0, "every record is in the ledger, and none is lost");
   check(wrong == 0, "every series has its count and sum");
   check(unbalanced == 0, "every ledger balances");
