@@ -29,6 +29,8 @@ class Busy {
 
   /// In a child, on the only thread it has.
   static void start_over() noexcept;
+  /// Tells a child from its parent: another number on either side of a function that forked.
+  [[nodiscard]] static std::uint32_t process() noexcept { return this_process; }
 
  private:
   /// How many forks it is away from the first.

@@ -42,7 +42,9 @@ std::string quoted(std::string_view text) {
 }
 
 void report(Errors& errors, const std::vector<Loss>& grown) noexcept {
+  const std::uint32_t process = Busy::process();
   for (const Loss& loss : grown) {
+    if (Busy::process() != process) return;  // on_error forked: in the child these are the parent's
     char count[24] = {};
     std::to_chars(count, count + sizeof count - 1, loss.count);
     const std::string_view cause = to_string(loss.cause);
@@ -232,14 +234,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   return snapshot;
 }
 
-std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last) {
-  for (;;) {
-    std::shared_ptr<const Snapshot> snapshot = flush_once(is_last);
-    if (snapshot->sequence() >= first_sequence_) return snapshot;
-  }
-}
-
-std::shared_ptr<const Snapshot> Collector::flush_once(bool is_last) {
+std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last, bool is_shown) {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<Loss> grown;
   require_settled();  // an observer may have forked
@@ -257,7 +252,7 @@ std::shared_ptr<const Snapshot> Collector::flush_once(bool is_last) {
     report(*errors_, grown);
   }
   require_settled();  // on_error may have forked: in the child this snapshot is an old one, and is not delivered
-  delivery_->deliver(snapshot);
+  if (is_shown) delivery_->deliver(snapshot);
   require_settled();  // a subscriber may have forked
   return snapshot;
 }
@@ -265,7 +260,11 @@ std::shared_ptr<const Snapshot> Collector::flush_once(bool is_last) {
 std::shared_ptr<const Snapshot> Collector::flush_until(Steady::time_point deadline, bool is_last) {
   require_settled();
   delivery_->wait_for(delivery_->ask_observers(), deadline, kObserverPatience);
-  return flush_now(is_last);
+  std::shared_ptr<const Snapshot> snapshot = flush_now(is_last, true);
+  if (snapshot->sequence() >= first_sequence_) return snapshot;
+  // A callback has forked, and this is the child, with its parent's snapshot. One of its own: shown to nobody, who might fork again.
+  delivery_->wait_for(delivery_->ask_observers(), deadline, kObserverPatience);
+  return flush_now(is_last, false);
 }
 
 std::shared_ptr<const Snapshot> Collector::flush() {
@@ -283,7 +282,7 @@ Collector::Load Collector::work(bool is_due) noexcept {
     }
     // Not waiting for them: there may be records to drain meanwhile.
     if (is_due && (delivery_->is_answered(round_) || Steady::now() - asked_at_ >= kObserverPatience)) {
-      flush_now(false);
+      flush_now(false, true);
       round_ = 0;
       load.has_published = true;
     }

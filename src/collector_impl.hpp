@@ -74,9 +74,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] std::shared_ptr<const Snapshot> drain_and_publish();
   /// The last one tells on_error what was lost on the delivery thread, where there is one.
   std::shared_ptr<const Snapshot> flush_until(std::chrono::steady_clock::time_point deadline, bool is_last);
-  /// Again in a child that a callback forked meanwhile, which would be given its parent's snapshot.
-  std::shared_ptr<const Snapshot> flush_now(bool is_last);
-  std::shared_ptr<const Snapshot> flush_once(bool is_last);
+  std::shared_ptr<const Snapshot> flush_now(bool is_last, bool is_shown);
   /// A look finds what no snapshot has.
   [[nodiscard]] bool has_news();
   /// The last flush, by whoever asks first; the others wait for it until the deadline. Again: for what was recorded since, if anything

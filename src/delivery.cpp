@@ -1,5 +1,6 @@
 #include "delivery.hpp"
 
+#include "fork.hpp"
 #include "place.hpp"
 
 #include <pthread.h>
@@ -60,7 +61,9 @@ void Delivery::start_thread() {
 void Delivery::run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept {
   const Inside here{this, inside};
   inside = &here;
+  const std::uint32_t process = Busy::process();
   for (const std::shared_ptr<Callback>& callback : callbacks) {
+    if (snapshot != nullptr && Busy::process() != process) break;  // one of them forked: in the child it is the parent's snapshot
     try {
       callback->try_run(snapshot);
     } catch (const std::exception& error) {
@@ -129,6 +132,7 @@ void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const Shared subscribers = living(subscribers_);
   lock.unlock();
   run_all(*subscribers, snapshot.get(), "on_snapshot callback");
+  (void)settle();  // one of them may have forked: what else is in the mail is the parent's
   lock.lock();
 }
 
@@ -137,6 +141,7 @@ void Delivery::answer(std::unique_lock<Mutex>& lock) noexcept {
   const Shared observers = living(observers_);
   lock.unlock();
   run_all(*observers, nullptr, "observer");
+  (void)settle();  // as in give_out()
   lock.lock();
   rounds_done_ = round;
   from_thread_.notify_all();
@@ -146,6 +151,7 @@ void Delivery::run_tasks(std::unique_lock<Mutex>& lock) noexcept {
   const auto tasks = std::exchange(tasks_, {});
   lock.unlock();
   for (const auto& task : tasks) task();
+  (void)settle();  // as in give_out()
   lock.lock();
 }
 

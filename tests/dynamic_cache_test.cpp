@@ -5,6 +5,7 @@
 
 #include <pepper/collector.hpp>
 
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -81,6 +82,27 @@ TEST_CASE("keys that lie in one buffer in turn are all found, and so are those t
   each([&](TagsView tags, const SeriesEntry& entry) { CHECK(bed.cache.find(1, name, tags) == &entry); });
 }
 
+TEST_CASE("sixty-four keys have room, however far apart their strings lie") {
+  constexpr std::size_t kKeys = 64;
+  static char room[kKeys * 256];
+  std::size_t found = 0, rounds = 0;
+  for (const std::size_t stride : {16u, 24u, 32u, 48u, 64u, 80u, 96u, 112u, 128u, 144u, 192u, 256u}) {
+    Bed bed;
+    const auto each = [&](auto&& body) {
+      for (std::size_t i = 0; i < kKeys; ++i) {
+        char* const at = room + i * stride;
+        std::snprintf(at, 16, "value%02zu", i);
+        const Tag tag{"k", {at, 7}};
+        body(std::span(&tag, 1), bed.entry("name", std::span(&tag, 1)));
+      }
+    };
+    each([&](TagsView tags, const SeriesEntry& entry) { bed.cache.put(1, "name", tags, entry); });
+    each([&](TagsView tags, const SeriesEntry& entry) { found += bed.cache.find(1, "name", tags) == &entry; });
+    ++rounds;
+  }
+  CHECK(found >= rounds * kKeys * 3 / 4);
+}
+
 TEST_CASE("strings of any length are told apart at each byte") {
   Bed bed;
   for (std::size_t size = 1; size <= 40; ++size) {
@@ -137,7 +159,7 @@ TEST_CASE("more keys than it holds push each other out, and none is ever taken f
       const SeriesEntry& entry = bed.entry(name, {});
       const SeriesEntry* const cached = bed.cache.find(1, name, {});
       CHECK((cached == nullptr || cached == &entry));
-      bed.cache.put(1, name, {}, entry);
+      if (cached == nullptr) bed.cache.put(1, name, {}, entry);
       CHECK(bed.cache.find(1, name, {}) == &entry);
     }
     for (const std::string& name : names) found += bed.cache.find(1, name, {}) != nullptr;

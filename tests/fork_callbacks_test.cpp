@@ -1,5 +1,7 @@
 #include "forked.hpp"
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <optional>
 #include <stdexcept>
@@ -186,4 +188,48 @@ TEST_CASE("a flush() whose subscriber forks gives the child a snapshot of its ow
   }
   CHECK(status_of(child.value_or(-1)) == 0);
   CHECK(has_exactly(*snapshot, "hits", 1000));
+}
+
+TEST_CASE(
+    "a subscriber that forks whenever it is called is called once for a flush(), and others are not shown the parent's in the child") {
+  auto* const calls = static_cast<std::atomic<int>*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(calls != MAP_FAILED);
+  MetricsCollector collector(manual());
+  const Counter hits = collector.counter("hits");
+  pid_t child = -1;
+  std::uint64_t shown = 0;
+  const Subscription forking = collector.on_snapshot([&](const Snapshot&) {
+    if (++*calls < 10) child = fork_clean();
+  });
+  const Subscription other = collector.on_snapshot([&](const Snapshot& snapshot) { shown += count(snapshot, "hits"); });
+  const Subscription observer = collector.observe("level", {}, [] { return 7.0; });
+  add_times(hits, 1000);
+  const auto snapshot = collector.flush();
+  if (child == 0) {
+    alarm(30);
+    _exit(count(*snapshot, "hits") == 0 && count(*snapshot, "level") == 1 && shown == 0 ? 0 : 1);
+  }
+  CHECK(status_of(child) == 0);
+  CHECK(*calls == 1);
+  CHECK(shown == 1000);
+  munmap(calls, 4096);
+}
+
+TEST_CASE("an on_error that forks is not told the parent's other losses in the child") {
+  std::optional<pid_t> child;
+  int told_after = 0;
+  TelemetryConfig config = manual(255);
+  config.on_overflow = OverflowPolicy::drop;
+  config.on_error = [&](std::string_view) {
+    told_after += child.has_value();
+    if (!child) child = fork_clean();
+  };
+  MetricsCollector collector(config);
+  const Counter hits = collector.counter("hits");
+  hits.add(-1);
+  add_times(hits, 2000);
+  (void)collector.flush();
+  if (child == 0) _exit(told_after == 0 ? 0 : 1);
+  CHECK(status_of(child.value_or(-1)) == 0);
+  CHECK(told_after == 1);
 }

@@ -48,11 +48,13 @@ pid_t fork_into(Body&& body) {
 }
 
 /// ASan's allocator (g++ 12's, clang 14's) has no fork handlers: one fork in some thousands, made while another thread allocates, leaves
-/// the child with its locks held, whoever's program it is. So under ASan a few children that hang prove nothing; the other builds forgive
+/// the child with its locks held, whosever program it is. So under ASan a few children that hang prove nothing; the other builds forgive
 /// none.
 inline bool is_forgiven_hang(int status) {
   static std::atomic<int> hangs{0};
-  return sanitizers::kIsAsan && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM && ++hangs <= 2;
+  const bool is_forgiven = sanitizers::kIsAsan && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM && ++hangs <= 2;
+  if (is_forgiven) std::fputs("a child hung, forgiven under ASan\n", stderr);
+  return is_forgiven;
 }
 
 /// 0: it did what it should.

@@ -10,7 +10,7 @@ import re
 import sys
 
 CASES = re.compile(r"\[doctest\] test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed")
-SAYS_HOW = re.compile(r"TEST CASE:|ERROR:|values:|logged:|SUMMARY:|Assertion|FAILED|SIG[A-Z]+")
+SAYS_HOW = re.compile(r"TEST CASE:|ERROR:|values:|logged:|SUMMARY:|WARNING: ThreadSanitizer|Assertion|FAILED|Error\b|forgiven|\bSIG[A-Z]+\b")
 MOST_LINES = 8
 
 passed = failed = 0
@@ -29,9 +29,9 @@ with open(sys.argv[1]) as log:
         passed += good
         failed += bad
         if bad:
-            failures.append(f"{sys.argv[2]}: {test['name']}: {bad} failed ({test['result']}, {test['duration']:.0f} s)")
+            failures.append(f"{sys.argv[2]}: {test['name']}: {bad} failed ({test['result']}, {test.get('duration') or 0:.0f} s)")
             output = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
             said = [line.strip()[:200] for line in output.splitlines() if SAYS_HOW.search(line)]
-            failures += [f"    {line}" for line in said[:MOST_LINES]]
+            failures += [f"    {line}" for line in said[:MOST_LINES] or output.split("\n")[-4:]]
 print(passed, failed)
 print("\n".join(failures))

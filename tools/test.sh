@@ -72,7 +72,7 @@ check_build() {
     fail 1 "$name: no tests were run"
     return
   fi
-  local good bad line
+  local good bad line lines
   { read -r good bad; mapfile -t lines; } <<<"$counts"
   passed=$((passed + good))
   failed=$((failed + bad))
