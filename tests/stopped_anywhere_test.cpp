@@ -156,13 +156,17 @@ TEST_CASE("a thread that stops for good while it waits for a free chunk holds up
     CAPTURE(i);
     Scene scene(OverflowPolicy::block);
     std::uint64_t recorded = 1;
-    const auto fill_both = [&] {  // its own chunk, which an earlier thread may have begun, and the only free one
-      const auto is_full = [&] {
-        const std::uintptr_t at = this_thread() == nullptr ? 0 : this_thread()->cursors[scene.hits.place / sizeof(Cursor)].load();
-        return at != 0 && at % kChunkBytes == 0;
-      };
+    const auto fill_both = [&] {  // its own chunk, and the only free one
+      const Cursor* cursor = nullptr;
+      const auto is_full = [&] { return cursor->load() % kChunkBytes == 0; };
+      const auto add = [&] { scene.add(), ++recorded; };
+      // What an earlier thread has left here may be full already: then this record takes the free chunk, and the flush gives back the
+      // other.
+      add();
+      (void)scene.collector->flush();
+      cursor = &this_thread()->cursors[scene.hits.place / sizeof(Cursor)];
       for (int chunks = is_full() ? 1 : 0; chunks < 2; ++chunks) {
-        do scene.add(), ++recorded;
+        do add();
         while (!is_full());
       }
     };
