@@ -3,6 +3,7 @@
 #include "benches.hpp"
 #include "bursts.hpp"
 
+#include "bucket_counter.hpp"
 #include "chunk.hpp"
 #include "fold.hpp"
 
@@ -85,6 +86,39 @@ void fold(benchmark::State& state) {
       });
 }
 
+/// The flusher's, each series with a distribution at 1 %.
+void fold_distributed(benchmark::State& state) {
+  const auto series = static_cast<std::uint32_t>(state.range(0));
+  std::vector<detail::Cell> cells(series);
+  constexpr std::uint32_t kStamp = 1;
+  for (detail::Cell& cell : cells) {
+    cell.clear();
+    cell.stamp = kStamp;
+  }
+  detail::SeriesRange range(series);
+  range.set(0, series);
+  for (std::uint32_t i = 0; i < series; ++i) range.set_scale(i, detail::scale_code(detail::scale_for_error(0.01)));
+  const detail::FoldTable table = range.table(cells.data(), kStamp, 1e-9);
+  detail::Tally tally;
+  detail::Budget budget;
+  budget.set_limit(std::size_t{256} << 20);
+  detail::BucketLease lease(budget);
+  detail::BucketCounter counter(range, lease);
+  const auto refuse = [](std::uint32_t, detail::Cell&) { return false; };
+  time_folds(
+      state,
+      [&](const detail::Record* records) {
+        detail::fold<true>(records, detail::kChunkRecords, table, tally, refuse);
+        counter.count(records, detail::kChunkRecords, table);
+      },
+      [&] {
+        counter.settle();
+        std::uint64_t count = 0;
+        for (std::uint32_t i = 0; i < series; ++i) count += counter.buckets(i).get() == nullptr ? 0 : counter.buckets(i).get()->total();
+        return count;
+      });
+}
+
 /// The least a fold can do: count, sum, min, max and last, by a plain loop that trusts its records.
 void fold_plainly(benchmark::State& state) {
   struct alignas(64) Aggregate {
@@ -120,6 +154,7 @@ void add_fold_benches() {
   };
   add("fold_checked", fold<true>);
   add("fold_unchecked", fold<false>);
+  add("fold_distributed", fold_distributed);
   add("fold_plainly", fold_plainly);
 }
 

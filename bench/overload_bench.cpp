@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace pepper::bench {
@@ -41,17 +43,28 @@ void report_cpu(benchmark::State& state, double seconds, double records) {
   state.counters["ns"] = seconds * 1e9 / records;
 }
 
+template <class Handle>
+[[nodiscard]] Handle bind(MetricsCollector& collector, std::string_view name, TagsView tags) {
+  if constexpr (std::is_same_v<Handle, Histogram>) {
+    return collector.histogram(name, tags);
+  } else {
+    return collector.summary(name, tags);
+  }
+}
+
+/// With summaries, or histograms.
+template <class Handle>
 void saturate(benchmark::State& state) {
   const auto threads = static_cast<std::size_t>(state.range(0)), series = static_cast<std::size_t>(state.range(1));
   const std::uint64_t expected = threads * kRecordsPerThread;
   for (auto _ : state) {
     MetricsCollector collector({.buffer_size = static_cast<std::size_t>(state.range(2)) * detail::kChunkRecords});
-    std::vector<Summary> summaries;
-    for (std::size_t i = 0; i < series; ++i) summaries.push_back(collector.summary("request.size", {{"route", std::to_string(i)}}));
-    const auto record = [&summaries](std::size_t) {
-      const std::size_t mask = summaries.size() - 1;
+    std::vector<Handle> handles;
+    for (std::size_t i = 0; i < series; ++i) handles.push_back(bind<Handle>(collector, "request.size", {{"route", std::to_string(i)}}));
+    const auto record = [&handles](std::size_t) {
+      const std::size_t mask = handles.size() - 1;
       for (std::size_t i = 0; i < kRecordsPerThread; ++i) {
-        summaries[i & mask].record(kSomeValues[i % kValues]);
+        handles[i & mask].record(kSomeValues[i % kValues]);
         barrier();
       }
     };
@@ -59,6 +72,9 @@ void saturate(benchmark::State& state) {
     report_cpu(state, cpu_seconds_of(threads, record, [&] { stats = collector.flush()->stats(); }), static_cast<double>(expected));
     state.counters["spilled"] = static_cast<double>(stats.spilled) / static_cast<double>(expected);
     state.counters["flushes"] = static_cast<double>(stats.flushes);
+    std::uint64_t missing = 0;
+    for (const SeriesSnapshot& one : *collector.snapshot()) missing += one.distribution.undistributed();
+    if (missing != 0) state.SkipWithError("records are missing in distributions");
     if (stats.recorded != expected || stats.aggregated != expected) state.SkipWithError("records are missing");
   }
 }
@@ -79,11 +95,15 @@ void saturate_nothing(benchmark::State& state) {
 
 void add_overload_benches() {
   // One run a repetition: what is fixed is the work, not the time. Chunks in the pool: 257 is the default, 4 cannot keep up at all.
-  benchmark::RegisterBenchmark("saturate", saturate)
-      ->ArgNames({"threads", "series", "chunks"})
-      ->ArgsProduct({{1, 2}, {1, 16, 1024}, {4, 257}})
-      ->UseManualTime()
-      ->Iterations(1);
+  const auto add = [](const char* name, void (*run)(benchmark::State&)) {
+    benchmark::RegisterBenchmark(name, run)
+        ->ArgNames({"threads", "series", "chunks"})
+        ->ArgsProduct({{1, 2}, {1, 16, 1024}, {4, 257}})
+        ->UseManualTime()
+        ->Iterations(1);
+  };
+  add("saturate", saturate<Summary>);
+  add("saturate_distributed", saturate<Histogram>);
   benchmark::RegisterBenchmark("saturate_nothing", saturate_nothing)->ArgName("threads")->Arg(1)->Arg(2)->UseManualTime()->Iterations(1);
 }
 

@@ -29,6 +29,8 @@ BASELINES = [
     (r"time_scope", "read_clock_twice"),
     (r"fold_(?:checked|unchecked)/(series:\d+)", r"fold_plainly/\1"),
     (r"saturate/(threads:\d+)/.*", r"saturate_nothing/\1"),
+    (r"fold_distributed/(series:\d+)", r"fold_checked/\1"),
+    (r"saturate_distributed/(threads:\d+/series:\d+/chunks:\d+)", r"saturate/\1"),
     (r"find/(series:\d+)", r"find_in_unordered_map/\1"),
 ]
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace pepper::detail {
 
@@ -30,6 +31,43 @@ class Budget {
  private:
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> limit_{0};
+};
+
+/// What distributions have taken of a budget. A snapshot may keep them when their collector is gone and another has the budget: so what is
+/// given back must be the present tenant's. Thread-safe, lock-free.
+class BucketLease {
+ public:
+  explicit BucketLease(Budget& budget) noexcept : budget_(budget) {}
+
+  /// Whose bytes those are that are taken from now on.
+  [[nodiscard]] std::uint64_t tenant() const noexcept {
+    return word_.load(std::memory_order_relaxed) >> kBytesBits;  // [relaxed: a number, guards no data]
+  }
+  [[nodiscard]] bool try_take(std::size_t bytes) noexcept {
+    if (!budget_.try_take(bytes)) return false;
+    word_.fetch_add(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    return true;
+  }
+  void give_back(std::uint64_t tenant, std::size_t bytes) noexcept {
+    std::uint64_t word = word_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    do {
+      if (word >> kBytesBits != tenant) return;
+    } while (!word_.compare_exchange_weak(word, word - bytes, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
+    budget_.give_back(bytes);
+  }
+  /// All that is still out is on nobody's budget from now on.
+  void end() noexcept {
+    std::uint64_t word = word_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    while (!word_.compare_exchange_weak(word, ((word >> kBytesBits) + 1) << kBytesBits, std::memory_order_relaxed))  // [relaxed: a number]
+      continue;
+    budget_.give_back(word & ((std::uint64_t{1} << kBytesBits) - 1));
+  }
+
+ private:
+  static constexpr int kBytesBits = 44;
+
+  Budget& budget_;
+  std::atomic<std::uint64_t> word_{0};  ///< the tenant's number above the bytes
 };
 
 }  // namespace pepper::detail

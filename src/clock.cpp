@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -137,6 +138,13 @@ void keep_clock_in_step() noexcept {
 std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept {
   if (ticks <= 0) return {};
   return std::chrono::nanoseconds{std::llround(static_cast<double>(ticks) * seconds_per_tick() * 1e9)};
+}
+
+std::uint64_t to_ticks(std::chrono::steady_clock::time_point time) noexcept {
+  if (!tsc_is_trusted) return static_cast<std::uint64_t>(std::min(time, std::chrono::steady_clock::now()).time_since_epoch().count());
+  const std::uint64_t now = now_ticks();
+  const std::chrono::duration<double> ago = std::chrono::steady_clock::now() - time;
+  return ago.count() <= 0 ? now : now - static_cast<std::uint64_t>(std::llround(ago.count() / seconds_per_tick()));
 }
 
 }  // namespace pepper::detail

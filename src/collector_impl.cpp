@@ -137,7 +137,7 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
     throw std::invalid_argument(std::string("a series: ") + refusal.reason + ": " + quoted(refusal.text));
   }
   if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
-  const Registry::Interned interned = registry_->intern(key, kind, options.unit, options.help, true);
+  const Registry::Interned interned = registry_->intern(key, kind, options, true);
   if (interned.is_conflict) {
     bind_conflicts_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit or help; the first stays"});
@@ -326,7 +326,10 @@ void Collector::attach_thread() {
   const ThreadUse use;
   ThreadBlock* const block = use.record() == nullptr ? nullptr : place_.attach(*use.record());
   if (block == nullptr) throw std::bad_alloc{};
-  block->touch(std::max<std::uint32_t>(registry_->size(), 512));
+  const std::uint32_t series = registry_->size();
+  std::uint32_t distributions = 0;
+  for (std::uint32_t i = 0; i < series; ++i) distributions += place_.series().scale_of(i) != 0;
+  block->touch(std::max<std::uint32_t>(series, 512), distributions);
 }
 
 void Collector::set_enabled(bool enabled) noexcept {

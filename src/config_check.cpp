@@ -1,6 +1,7 @@
 #include "config_check.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -48,11 +49,16 @@ void check(const SeriesOptions& options) {
     throw std::invalid_argument("SeriesOptions::unit is longer than 255 bytes: " + std::string(options.unit.substr(0, 255)));
   if (options.help.size() > 1024)
     throw std::invalid_argument("SeriesOptions::help is longer than 1024 bytes: " + std::string(options.help.substr(0, 255)));
-  if (!(options.relative_error >= 1e-6 && options.relative_error <= 0.5)) {
+  const auto refuse_number = [](std::string_view field, double value, std::string_view rule) {
     char digits[32];
-    const std::string value(digits, std::to_chars(digits, digits + sizeof digits, options.relative_error).ptr);
-    throw std::invalid_argument("SeriesOptions::relative_error is " + value + "; it must be 1e-6 to 0.5");
-  }
+    const std::string text(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+    throw std::invalid_argument("SeriesOptions::" + std::string(field) + " is " + text + "; it must be " + std::string(rule));
+  };
+  if (!(options.relative_error >= 1e-6 && options.relative_error <= 0.5))
+    refuse_number("relative_error", options.relative_error, "1e-6 to 0.5");
+  if (options.max_buckets < 8 || options.max_buckets > 1u << 20) refuse_number("max_buckets", options.max_buckets, "8 to 1048576");
+  if (!(options.expected_interval >= 0 && std::isfinite(options.expected_interval)))
+    refuse_number("expected_interval", options.expected_interval, "0 or more, and finite");
 }
 
 }  // namespace pepper::detail

@@ -11,6 +11,7 @@ Drain::Drain(Place& place)
       changed_pages_(capacity_ * sizeof(std::uint32_t), false),
       cells_(reinterpret_cast<Cell*>(cell_pages_.data())),
       changed_(reinterpret_cast<std::uint32_t*>(changed_pages_.data())),
+      buckets_(place.series(), place.bucket_lease()),
       left_(place.left()) {
   // Threads may be recording for a collector that was here before, in chunks that are theirs: begin where they are.
   is_discarding_ = true;
@@ -23,6 +24,7 @@ Drain::Drain(Place& place)
 
 void Drain::start_over() noexcept {
   release_pages(cells_, capacity_ * sizeof(Cell));
+  buckets_.start_over();
   changed_count_ = 0;
   stamp_ = 1;
   open_.clear();
@@ -124,6 +126,7 @@ void Drain::take_records(const Record* records, std::size_t count, const Record*
   const FoldTable table = place_.series().table(cells_, stamp_);
   aggregated_ += fold<true>(
       records, count, table, tally_, [this](std::uint32_t index, Cell& cell) { return touch(index, cell); }, next);
+  if (table.scales != nullptr) buckets_.count(records, count, table);
 }
 
 void Drain::take_set(const Open& open) noexcept {
@@ -140,6 +143,7 @@ void Drain::take_set(const Open& open) noexcept {
     discarded_ += folded;
     discarded_ += tally.records();
   } else {
+    open.block->visit_buckets(open.claim, [this](const BucketTable::Page& page) { buckets_.merge(page); });
     aggregated_ += folded;
     spilled_ += folded;
     tally_ += tally;

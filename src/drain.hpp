@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bucket_counter.hpp"
 #include "cell.hpp"
 #include "chunk.hpp"
 #include "fold.hpp"
@@ -31,7 +32,6 @@ class Drain {
   explicit Drain(Place& place);
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
-
   /// Drains what was recorded before the call. Throws std::bad_alloc before it took anything.
   void look();
   /// In a child: nothing was ever found. After the place was started over.
@@ -40,6 +40,8 @@ class Drain {
   void set_discarding(bool is_discarding) noexcept { is_discarding_ = is_discarding; }
 
   [[nodiscard]] const Cell& cell(std::uint32_t index) const noexcept { return cells_[index]; }
+  /// As of buckets().settle().
+  [[nodiscard]] BucketCounter& buckets() noexcept { return buckets_; }
   /// Series whose cell has changed since the last forget_changed().
   [[nodiscard]] std::span<const std::uint32_t> changed() const noexcept { return {changed_, changed_count_}; }
   void forget_changed() noexcept;
@@ -71,6 +73,7 @@ class Drain {
   const Pages cell_pages_, changed_pages_;
   Cell* const cells_;
   std::uint32_t* const changed_;
+  BucketCounter buckets_;
   std::uint32_t changed_count_ = 0;
   std::uint32_t stamp_ = 1;
   std::vector<Pages> copies_;  ///< room for what claims copy, a page each; in the price of a block

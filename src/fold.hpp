@@ -3,16 +3,20 @@
 #include <pepper/config.hpp>
 #include <pepper/detail/record.hpp>
 
+#include "bucket_table.hpp"
 #include "cell.hpp"
 #include "clock.hpp"
 #include "tally.hpp"
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
 namespace pepper::detail {
+
+struct BucketLimits;
 
 /// Where a fold puts what it finds.
 struct FoldTable {
@@ -21,12 +25,17 @@ struct FoldTable {
   std::uint32_t capacity;  ///< numbers from base on that have a cell
   std::uint32_t stamp;     ///< of this pass
   double seconds_per_tick;
-  const std::atomic<Kind>* kinds;  ///< by index
+  const std::atomic<Kind>* kinds;                  ///< by index
+  const std::atomic<ScaleCode>* scales = nullptr;  ///< by index; null: none has a distribution
 
   [[nodiscard]] std::uint32_t index_of(std::uint64_t head) const noexcept { return id_of(head) - base; }
   [[nodiscard]] Kind kind_of(std::uint64_t head) const noexcept {
     return kinds[index_of(head)].load(
         std::memory_order_relaxed);  // [relaxed: set before a handle could record; an upgrade may be a little late]
+  }
+  /// Of an index below the capacity.
+  [[nodiscard]] ScaleCode scale_of(std::uint32_t index) const noexcept {
+    return scales[index].load(std::memory_order_relaxed);  // [relaxed: as in kind_of(); a lower scale may be a little late]
   }
 };
 
@@ -43,18 +52,39 @@ class SeriesRange {
   void set_kind(std::uint32_t index, Kind kind) noexcept {
     kinds_[index].store(kind, std::memory_order_relaxed);  // [relaxed: a handle that reaches another thread brings it along]
   }
+  /// Of a series that is new, before its number is known. Null: it has no limits of its own.
+  void set_limits(std::uint32_t index, const BucketLimits* limits) noexcept {
+    // Written only where it changes, as it is memory that few series need.
+    if (limits_of(index) != limits)
+      limits_[index].store(limits, std::memory_order_release);  // [limits:release] pairs with [limits:acquire] below
+  }
+  [[nodiscard]] const BucketLimits* limits_of(std::uint32_t index) const noexcept {
+    return limits_[index].load(std::memory_order_acquire);  // [limits:acquire] pairs with [limits:release] in set_limits()
+  }
+  /// 0: it has no distribution.
+  void set_scale(std::uint32_t index, ScaleCode code) noexcept {
+    scales_[index].store(code, std::memory_order_relaxed);              // [relaxed: as in set_kind()]
+    if (code != 0) has_scales_.store(true, std::memory_order_relaxed);  // [relaxed: as in set_kind()]
+  }
+  [[nodiscard]] ScaleCode scale_of(std::uint32_t index) const noexcept {
+    return scales_[index].load(std::memory_order_relaxed);  // [relaxed: as in set_kind()]
+  }
 
   [[nodiscard]] std::uint32_t room() const noexcept { return room_; }
   [[nodiscard]] std::uint32_t base() const noexcept { return base_.load(std::memory_order_relaxed); }          // [relaxed: as in set()]
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }  // [relaxed: as in set()]
   /// For one pass over records, into `cells`.
-  [[nodiscard]] FoldTable table(Cell* cells, std::uint32_t stamp) const noexcept {
-    return {cells, base(), capacity(), stamp, known_seconds_per_tick(), kinds_};
+  [[nodiscard]] FoldTable table(Cell* cells, std::uint32_t stamp, double seconds_per_tick = known_seconds_per_tick()) const noexcept {
+    const bool has_scales = has_scales_.load(std::memory_order_relaxed);  // [relaxed: as in set_kind()]
+    return {cells, base(), capacity(), stamp, seconds_per_tick, kinds_, has_scales ? scales_ : nullptr};
   }
 
  private:
   const std::uint32_t room_;
-  std::atomic<Kind>* const kinds_;  ///< mapped for good, as a place is
+  std::atomic<Kind>* const kinds_;        ///< mapped for good, as a place is
+  std::atomic<ScaleCode>* const scales_;  ///< behind them
+  std::atomic<const BucketLimits*>* const limits_;
+  std::atomic<bool> has_scales_{false};  ///< any series ever had a distribution
   std::atomic<std::uint32_t> base_{0}, capacity_{0};
 };
 
@@ -93,6 +123,26 @@ class SeriesRange {
     cell.ticket = extra;
   }
   return true;
+}
+
+/// Calls `visit(index, bits, scale code)` for each record whose series has a distribution, with the bits of what fold() takes: no NaN. A
+/// pass of its own, so that records of other series do not pay for it; only where table.scales is there.
+template <class Visit>
+[[gnu::always_inline]] inline void for_each_distributed(const Record* records, std::size_t count, const FoldTable table,
+                                                        Visit&& visit) noexcept {
+  for (const Record *record = records, *end = records + count; record != end; ++record) {
+    const std::uint64_t head = record->head;
+    const std::uint32_t index = table.index_of(head);
+    if (index >= table.capacity) [[unlikely]]
+      continue;
+    const ScaleCode code = table.scale_of(index);
+    if (code == 0) continue;
+    double value = record->value;
+    if (extra_of(head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
+    if (value != value) [[unlikely]]
+      continue;
+    visit(index, std::bit_cast<std::uint64_t>(value), code);
+  }
 }
 
 inline constexpr std::size_t kRunStep = 8;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -13,7 +14,7 @@ bool OverloadSet::reserve(std::uint32_t capacity, Budget& budget) noexcept {
   const std::size_t touched = round_up_to_pages(capacity * sizeof(std::uint32_t));
   const std::size_t pages = round_up_to_pages(cells / kPageBytes);
   auto* const at = static_cast<unsigned char*>(map_pages(cells + log + touched + pages));
-  if (at == nullptr) return false;
+  if (at == nullptr || !buckets_.reserve(budget)) return false;
   cells_ = reinterpret_cast<Cell*>(at);
   log_ = reinterpret_cast<Cell*>(at + cells);
   touched_ = reinterpret_cast<std::uint32_t*>(at + cells + log);
@@ -29,7 +30,9 @@ bool OverloadSet::take_page(std::uint32_t index) noexcept {
   return taken != 0;
 }
 
-void OverloadSet::touch(std::uint32_t series) noexcept {
+void OverloadSet::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
+  constexpr std::uint32_t kPagesEach = 12, kMost = 1536;  // of a scale of 1 %: three decades
+  if (distributions != 0) buckets_.touch(std::min(distributions, kMost / kPagesEach) * kPagesEach);
   for (std::uint32_t index = 0; index < std::min(series, capacity_); index += kCellsPerPage) {
     if (!take_page(index)) break;
     touch_pages(&cells_[index], kPageBytes);
@@ -59,6 +62,42 @@ void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTa
   }
   touched_count_ = touched_by_owner_;
   needs_checks_ = needs_checks_ || extra_of(extras) != kExtraPlain;
+  bucket_log_count_ = 0;
+  if (local.scales != nullptr) prepare_buckets(records, count, table);
+  page_count_ = buckets_.size();
+}
+
+/// What finds no page stays in its series' count, and is not in its distribution.
+void OverloadSet::prepare_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+  std::uint32_t logged = 0;
+  const Cell* const cells = cells_;
+  for_each_distributed(records, count, table, [&, stamp = table.stamp](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
+    if (cells[index].stamp != stamp) [[unlikely]]  // the budget had no page for its cell
+      return;
+    std::uint32_t* const counted = buckets_.find(place_bucket(bits, index, code));
+    if (counted == nullptr || *counted > BucketTable::kMostCount) [[unlikely]]
+      return;
+    bucket_log_[logged] = counted;
+    bucket_before_[logged++] = *counted;
+  });
+  bucket_log_count_ = logged;
+}
+
+void OverloadSet::mark_logged(std::uint32_t entry) noexcept {
+  const BucketTable::Where where = buckets_.where(bucket_log_[entry]);
+  if (where.page < pages_at_start_) buckets_.page(where.page).marked |= std::uint64_t{1} << where.at;
+}
+
+BucketTable::Page OverloadSet::before_fold(const BucketTable::Page& page) const noexcept {
+  BucketTable::Page before{page.key, 0, {}};
+  for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) {
+    if ((page.marked >> at & 1) == 0) before.counts[at] = page.counts[at];  // the others may be being changed
+  }
+  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) {
+    const std::uint32_t* const counted = bucket_log_[i];
+    if (counted >= page.counts && counted < page.counts + kBucketsPerPage) before.counts[counted - page.counts] = bucket_before_[i];
+  }
+  return before;
 }
 
 /// Not inlined: once for each series of a chunk, and out of the way of its records.
@@ -88,16 +127,19 @@ void OverloadSet::fold_prepared(const Record* records, std::size_t count, const 
     fold<false>(records, count, own, found, refuse);
   }
   tally_ += found;
+  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) ++*bucket_log_[i];
 }
 
 void OverloadSet::clear() noexcept {
   for (std::uint32_t i = 0; i < touched_count_; ++i) cells_[touched_[i]].stamp = 0;
   touched_count_ = 0;
   tally_ = {};
+  buckets_.clear(std::exchange(page_count_, 0));
   if (budget_->is_tight()) release();
 }
 
 void OverloadSet::release() noexcept {
+  buckets_.release();
   const std::uint32_t pages = (capacity_ + kCellsPerPage - 1) / kCellsPerPage;
   std::uint32_t first = pages, last = 0;
   for (std::uint32_t page = 0; page < pages; ++page) {
@@ -113,6 +155,8 @@ void OverloadSet::release() noexcept {
 void OverloadSet::start_over() noexcept {
   release();
   log_count_ = touched_count_ = touched_by_owner_ = touched_at_start_ = 0;
+  bucket_log_count_ = page_count_ = pages_at_start_ = 0;
+  buckets_.note_empty();
   tally_ = tally_before_ = {};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bucket_table.hpp"
 #include "budget.hpp"
 #include "cell.hpp"
 #include "fold.hpp"
@@ -15,29 +16,35 @@ namespace pepper::detail {
 ///
 /// A fold has two passes. prepare() visits the cells that the records will change, and logs their old contents; fold_prepared() changes
 /// exactly those. So a drainer that steals the set in the middle finds every cell either unchanged or in the log, without looking at what
-/// is being changed.
+/// is being changed. The counts of buckets, where a series has a distribution, go the same way: the log of a fold says which it changes,
+/// and what they were.
 class OverloadSet {
  public:
   /// False: no address space.
   [[nodiscard]] bool reserve(std::uint32_t capacity, Budget& budget) noexcept;
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
-  /// Touches what folding `series` series needs, within the budget. Owner, before the set was ever used.
-  void touch(std::uint32_t series) noexcept;
+  /// Touches what folding `series` series needs, so many of them with a distribution, within the budget. Owner, before the set was ever
+  /// used.
+  void touch(std::uint32_t series, std::uint32_t distributions) noexcept;
 
   // Owner thread. -------------------------------------------------------------------------------------------------------------------
 
   /// Before the fold is announced: `is_fresh` where the drainer has emptied the set since the last one. Touches nothing that a drainer
   /// reads.
   void begin(bool is_fresh) noexcept {
-    if (is_fresh) touched_by_owner_ = 0;
+    if (is_fresh) {
+      touched_by_owner_ = 0;
+      buckets_.note_empty();
+    }
     touched_at_start_ = touched_by_owner_;
+    pages_at_start_ = buckets_.size();
   }
   void prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   void fold_prepared(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   /// For a fold that changes no cell, but counts records as lost.
   void prepare_loss() noexcept {
     tally_before_ = tally_;
-    log_count_ = 0;
+    log_count_ = bucket_log_count_ = 0;
   }
   void add_loss(Found cause, std::uint64_t count) noexcept { tally_[cause] += count; }
 
@@ -67,6 +74,30 @@ class OverloadSet {
     return tally_before_;
   }
 
+  /// The same three for buckets: `visit(page)` for each page that counts something. The pages are the visitor's to change.
+  template <class Visit>
+  void visit_all_buckets(Visit&& visit) noexcept {
+    for (std::uint32_t i = 0; i < page_count_; ++i) visit(buckets_.page(i));
+  }
+  template <class Visit>
+  void visit_buckets_before_prepare(Visit&& visit) noexcept {
+    for (std::uint32_t i = 0; i < pages_at_start_; ++i) visit(buckets_.page(i));
+  }
+  /// A page that the fold changes is visited as a copy of what it was.
+  template <class Visit>
+  void visit_buckets_before_fold(Visit&& visit) noexcept {
+    for (std::uint32_t i = 0; i < bucket_log_count_; ++i) mark_logged(i);
+    for (std::uint32_t i = 0; i < pages_at_start_; ++i) {
+      BucketTable::Page& page = buckets_.page(i);
+      if (page.marked == 0) {
+        visit(page);
+      } else {
+        BucketTable::Page before = before_fold(page);
+        visit(before);
+      }
+    }
+  }
+
   static constexpr std::uint32_t kCellsPerPage = kPageBytes / sizeof(Cell);
   static constexpr std::size_t kPageCharge = kPageBytes + kCellsPerPage * sizeof(std::uint32_t);  ///< with their share of the list
 
@@ -80,6 +111,9 @@ class OverloadSet {
  private:
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;
   void prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept;
+  void prepare_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept;
+  void mark_logged(std::uint32_t entry) noexcept;
+  [[nodiscard]] BucketTable::Page before_fold(const BucketTable::Page& page) const noexcept;
 
   Budget* budget_ = nullptr;
   std::uint32_t capacity_ = 0;
@@ -93,6 +127,11 @@ class OverloadSet {
   std::uint32_t touched_by_owner_ = 0;  ///< owner's own copy, as it may not look at a set that was flipped away
   std::uint32_t touched_at_start_ = 0;
   bool needs_checks_ = false;
+  BucketTable buckets_;
+  std::uint32_t* bucket_log_[kChunkRecords] = {};  ///< the counts that the fold under way adds one to, each as often as it does
+  std::uint32_t bucket_before_[kChunkRecords] = {};
+  std::uint32_t bucket_log_count_ = 0;
+  std::uint32_t page_count_ = 0, pages_at_start_ = 0;  ///< of buckets_; as touched_count_ and touched_at_start_
   Tally tally_, tally_before_;
 };
 

@@ -87,6 +87,7 @@ void Place::leave() noexcept {
     idle_.push_back(chunk);
   }
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
+  bucket_lease_.end();
   budget_.give_back(pool_chunks() * sizeof(Chunk));
   budget_.give_back(charged_.exchange(0, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
   for (unsigned char* const page : signal_pages_) release_pages(page, kPageBytes);

@@ -40,6 +40,7 @@ class Place {
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] std::uint64_t offset() const noexcept { return index_ * sizeof(Cursor); }
   [[nodiscard]] Budget& budget() noexcept { return budget_; }
+  [[nodiscard]] BucketLease& bucket_lease() noexcept { return bucket_lease_; }
   [[nodiscard]] SeriesRange& series() noexcept { return series_; }
   [[nodiscard]] std::uint64_t generation() const noexcept {
     return generation_.load(std::memory_order_relaxed);  // [relaxed: compared only]
@@ -115,6 +116,7 @@ class Place {
 
   const std::uint32_t index_;
   Budget budget_;
+  BucketLease bucket_lease_{budget_};
   SeriesRange series_;
   std::atomic<std::uint32_t> gate_{0};
   std::atomic<std::uint64_t> generation_{0};

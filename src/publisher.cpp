@@ -11,10 +11,11 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   const std::uint32_t size = registry_->size_for_snapshot(next_sequence_);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   values_.grow(size);
+  drain.buckets().settle();
   for (const std::uint32_t index : drain.changed()) {
     const Cell& cell = drain.cell(index);
     if (cell.count == 0) continue;  // refused values only
-    values_.writable(index) = {cell.count, cell.total(), cell.min, cell.max, cell.last};
+    values_.set(index, {cell.count, cell.total(), cell.min, cell.max, cell.last}, drain.buckets().buckets(index));
   }
   auto data = std::make_unique<SnapshotData>();
   data->sequence = next_sequence_;

@@ -58,7 +58,7 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
     if (key.refusal().reason != nullptr) return nullptr;
     entry = registry_->find_overflow(name);
     if (entry != nullptr) return entry;  // not kept in the thread's cache, which is for keys that come again
-    entry = registry_->intern(key, Kind::summary, {}, {}, false).entry;
+    entry = registry_->intern(key, Kind::summary, {}, false).entry;
     start_flusher();
   }
   if (this_thread() == nullptr) const ThreadUse first_use;  // takes this thread's slots; none after its end was announced

@@ -98,7 +98,7 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   const std::size_t slots = tables_.back()->mask + 1, more_slots = 2 * (std::size_t{index} + 1) > slots ? 2 * slots : 0;
   const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0) + text_bytes(nature) +
-                             (names_.contains(key.name()) ? 0 : kNameBytes) + more_slots * sizeof(std::uint64_t);
+                             bucket_bytes(nature) + (names_.contains(key.name()) ? 0 : kNameBytes) + more_slots * sizeof(std::uint64_t);
   // However many series are asked for, something is left for the threads that record into those there are: a quarter of what the pool
   // leaves. Half of that goes to overflow series, as there is one a known name at most.
   const std::size_t rest = (place_.budget().limit() - place_.pool_chunks() * sizeof(Chunk)) / (nature.is_overflow ? 8 : 4);
@@ -136,7 +136,9 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& 
   for (const bool is_own : {is_known_name, false}) {
     const SeriesKey overflow = is_own ? SeriesKey(key.name(), std::span(&tag, 1)) : SeriesKey(kOverflow, TagsView{});
     // The one for all names takes anything: it is a summary.
-    const Nature own{is_own ? nature.kind : Kind::summary, is_own ? nature.unit : "", is_own ? nature.help : "", nature.is_bound, true};
+    Nature own = nature;
+    own.is_overflow = true;
+    if (!is_own) own.kind = Kind::summary, own.unit = own.help = "";
     SeriesEntry* const found = overflow.flat([&](std::string_view flat) {
       const std::uint64_t hash = hash_(flat.data(), flat.size());
       SeriesEntry* const known = find_entry(flat, hash);
@@ -157,7 +159,13 @@ std::size_t Registry::text_bytes(const Nature& nature) noexcept {
   return nature.unit.empty() && nature.help.empty() ? 0 : sizeof(SeriesText) + nature.unit.size() + nature.help.size();
 }
 
+std::size_t Registry::bucket_bytes(const Nature& nature) noexcept {
+  if (nature.kind != Kind::histogram && nature.kind != Kind::timer) return 0;
+  return kDistributedBytes + (nature.limits == BucketLimits{} ? 0 : sizeof(BucketLimits) + sizeof(void*));
+}
+
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
+  charge(bucket_bytes(nature));
   if (!try_charge(text_bytes(nature), 0)) {  // it does without
     nature.unit = nature.help = {};
     charge(sizeof(SeriesText));
@@ -175,9 +183,21 @@ void Registry::describe(SeriesEntry& entry, const Nature& nature) {
     // [fresh:release] pairs with [fresh:acquire] in size_for_snapshot(); [relaxed: a failed try reads nothing through it]
     while (!fresh_texts_.compare_exchange_weak(text->next_fresh, text, std::memory_order_release, std::memory_order_relaxed)) continue;
   }
+  scale(entry, nature);
   entry.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
   place_.series().set_kind(entry.number - base_, nature.kind);
   entry.is_bound = nature.is_bound;
+}
+
+/// Decides what its distribution will be, if it is of a kind that has one.
+void Registry::scale(const SeriesEntry& entry, const Nature& nature) {
+  const bool has_buckets = bucket_bytes(nature) != 0;
+  const BucketLimits* limits = nullptr;
+  if (has_buckets && nature.limits != BucketLimits{})
+    limits = limits_.emplace_back(std::make_unique<const BucketLimits>(nature.limits)).get();
+  SeriesRange& series = place_.series();
+  series.set_limits(entry.number - base_, limits);
+  series.set_scale(entry.number - base_, has_buckets ? scale_code(scale_for_error(nature.relative_error)) : 0);
 }
 
 std::uint32_t Registry::size_for_snapshot(std::uint64_t sequence) noexcept {
@@ -196,12 +216,14 @@ const SeriesEntry* Registry::find_overflow(std::string_view name) const noexcept
   return index == kNone ? nullptr : &entry(index);
 }
 
-Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind) {
-  return key.flat([&](std::string_view flat) { return intern(key, flat, {kind, unit, help, is_bind, false}); });
+Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind) {
+  const Nature nature{
+      kind, options.unit, options.help, is_bind, false, options.relative_error, {options.max_buckets, options.expected_interval}};
+  return key.flat([&](std::string_view flat) { return intern(key, flat, nature); });
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat, const Nature& nature) {
-  const auto& [kind, unit, help, is_bind, is_overflow] = nature;
+  const auto& [kind, unit, help, is_bind, is_overflow, relative_error, limits] = nature;
   const std::uint64_t hash = hash_(flat.data(), flat.size());
   const std::lock_guard lock(mutex_);
   SeriesEntry* entry = find_entry(flat, hash);
@@ -224,7 +246,7 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
     // Series of several kinds may end up here: then it is a summary, which refuses nothing that one of them would take.
     // Once: snapshots that have it so stay what they are.
     const bool is_summary = entry->kind.load(std::memory_order_relaxed) == Kind::summary;  // [relaxed: written under the mutex]
-    if (!is_same_kind && !is_summary && entry->name() != kOverflow) describe_anew(*entry, {Kind::summary, {}, {}, true, true});
+    if (!is_same_kind && !is_summary && entry->name() != kOverflow) describe_anew(*entry, {.is_bound = true, .is_overflow = true});
     return {entry, false};
   }
   if (is_bind && !entry->is_bound) {

@@ -2,6 +2,7 @@
 
 #include <pepper/config.hpp>
 
+#include "buckets.hpp"
 #include "budget.hpp"
 #include "fold.hpp"
 #include "mapping.hpp"
@@ -70,7 +71,7 @@ class Registry {
   };
   /// The series of a key, made if there is none and the limits allow, else the overflow series it belongs to. `is_bind`: not by
   /// record(name, ...). Throws std::bad_alloc.
-  [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, std::string_view unit, std::string_view help, bool is_bind);
+  [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind);
 
   /// Where signal handlers count for a series. Throws std::bad_alloc, also where the budget has no page left.
   [[nodiscard]] SignalCell& signal_cell(const SeriesEntry& entry);
@@ -78,6 +79,8 @@ class Registry {
   /// Bytes a series takes beside its entry, look-up slots, texts and distribution: where that is, cell, dirty list, and its share of two
   /// snapshots. What a program keeps of more snapshots than that is its own affair.
   static constexpr std::size_t kSeriesBytes = 4 + sizeof(Cell) + 4 + 2 * 40;
+  /// And one that may have a distribution, beside that: where it is, and its share of two snapshots.
+  static constexpr std::size_t kDistributedBytes = 48 + 2 * 8;
 
  private:
   struct Table;
@@ -97,6 +100,9 @@ class Registry {
     Kind kind = Kind::summary;
     std::string_view unit{}, help{};
     bool is_bound = false, is_overflow = false;
+    /// Where it has a distribution: a histogram or a timer.
+    double relative_error = 0.01;
+    BucketLimits limits{};
   };
   [[nodiscard]] SeriesEntry* find_entry(std::string_view flat, std::uint64_t hash) const noexcept;
   [[nodiscard]] Interned intern(const SeriesKey& key, std::string_view flat, const Nature& nature);
@@ -104,6 +110,8 @@ class Registry {
   [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key, const Nature& nature);
   void give_tickets(SeriesEntry& entry);
   void describe(SeriesEntry& entry, const Nature& nature);
+  void scale(const SeriesEntry& entry, const Nature& nature);
+  [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;
   /// The same for one that exists, on the budget.
   void describe_anew(SeriesEntry& entry, Nature nature);
   [[nodiscard]] static std::size_t text_bytes(const Nature& nature) noexcept;
@@ -121,6 +129,7 @@ class Registry {
   std::atomic<Table*> table_;
   std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
   std::vector<std::unique_ptr<SeriesText>> texts_;
+  std::vector<std::unique_ptr<const BucketLimits>> limits_;  ///< that are not the usual ones
   std::unordered_set<std::string_view> names_;
   std::unordered_map<std::uint32_t, SignalCell*> signals_;  ///< by series number
   std::atomic<SeriesText*> fresh_texts_{nullptr};

@@ -31,6 +31,9 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   series.min = values.min;
   series.max = values.max;
   series.last = values.last;
+  const detail::Buckets* const buckets = data.values.buckets(index);
+  if (buckets != nullptr || series.kind == Kind::histogram || series.kind == Kind::timer)
+    series.distribution = {buckets, values.count, values.min, values.max};
   return series;
 }
 
@@ -46,7 +49,7 @@ double SeriesSnapshot::mean() const noexcept {
   return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
 }
 
-double SeriesSnapshot::quantile(double) const noexcept { return std::numeric_limits<double>::quiet_NaN(); }
+double SeriesSnapshot::quantile(double q) const noexcept { return distribution.quantile(q); }
 
 detail::SeriesOrder::~SeriesOrder() { delete indices_.load(std::memory_order_relaxed); }  // [relaxed: no other thread any more]
 

@@ -1,8 +1,9 @@
 #include <pepper/snapshot.hpp>
 
+#include "text_number.hpp"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string>
 #include <vector>
 
@@ -10,18 +11,11 @@ namespace pepper {
 
 namespace {
 
-enum Column : std::size_t { series, kind, count, sum, min, mean, max, last, unit };
+enum Column : std::size_t { series, kind, count, sum, min, mean, p50, p90, p99, p999, max, last, unit };
 constexpr std::size_t kColumns = unit + 1;
 using Row = std::array<std::string, kColumns>;
 
 bool is_text(std::size_t column) noexcept { return column == series || column == kind || column == unit; }
-
-/// Six significant digits, the same under every locale.
-std::string to_text(double value) {
-  char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 6).ptr;
-  return value != value ? "-" : std::string(digits, end);
-}
 
 void append_printable(std::string& text, std::string_view raw) {
   for (const char c : raw) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
@@ -50,13 +44,18 @@ std::size_t width(std::string_view text) noexcept {
 }  // namespace
 
 std::string Snapshot::to_text() const {
-  std::vector<Row> rows{{"series", "kind", "count", "sum", "min", "mean", "max", "last", "unit"}};
+  std::vector<Row> rows{{"series", "kind", "count", "sum", "min", "mean", "p50", "p90", "p99", "p99.9", "max", "last", "unit"}};
   rows.reserve(size() + 1);
   for (const SeriesSnapshot& of : *this) {
     std::string printable_unit;
     append_printable(printable_unit, of.unit);
-    rows.push_back({label(of), std::string(to_string(of.kind)), std::to_string(of.count), pepper::to_text(of.sum), pepper::to_text(of.min),
-                    pepper::to_text(of.mean()), pepper::to_text(of.max), pepper::to_text(of.last), std::move(printable_unit)});
+    Row row{label(of), std::string(to_string(of.kind)), std::to_string(of.count)};
+    const double numbers[] = {of.sum, of.min, of.mean(), of.quantile(0.5), of.quantile(0.9), of.quantile(0.99), of.quantile(0.999),
+                              of.max, of.last};
+    std::size_t column = sum;
+    for (const double number : numbers) row[column++] = detail::to_text(number);
+    row[column] = std::move(printable_unit);
+    rows.push_back(std::move(row));
   }
   std::array<std::size_t, kColumns> widths{};
   for (const Row& row : rows) {

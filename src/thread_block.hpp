@@ -83,7 +83,7 @@ class alignas(kCacheLine) ThreadBlock {
   /// Counts the full chunk as lost and begins it anew.
   void lose_own(Found cause) noexcept;
   /// Touches chunk and sets. See OverloadSet::touch().
-  void touch(std::uint32_t series) noexcept;
+  void touch(std::uint32_t series, std::uint32_t distributions) noexcept;
 
   // Drainer, under the drain mutex. -------------------------------------------------------------------------------------------------
 
@@ -105,6 +105,18 @@ class alignas(kCacheLine) ThreadBlock {
     if (claim.how == Claim::How::flipped) return set.visit_all(visit);
     if (claim.how == Claim::How::stolen_while_preparing) return set.visit_before_prepare(visit);
     return set.visit_before_fold(claim.stamp, visit);
+  }
+  /// The same for the pages of buckets.
+  template <class Visit>
+  void visit_buckets(const Claim& claim, Visit&& visit) noexcept {
+    OverloadSet& set = sets_[claim.set];
+    if (claim.how == Claim::How::flipped) {
+      set.visit_all_buckets(visit);
+    } else if (claim.how == Claim::How::stolen_while_preparing) {
+      set.visit_buckets_before_prepare(visit);
+    } else {
+      set.visit_buckets_before_fold(visit);
+    }
   }
   void finish(const Claim& claim) noexcept {
     if (claim.how == Claim::How::flipped) sets_[claim.set].clear();

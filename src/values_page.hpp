@@ -1,10 +1,13 @@
 #pragma once
 
+#include "buckets.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -52,11 +55,17 @@ class Shared {
 struct ValuesPage {
   static constexpr std::uint32_t kSeries = 32;
   ValuesPage() noexcept = default;
-  ValuesPage(const ValuesPage& other) noexcept { std::copy_n(other.values, kSeries, values); }
+  ValuesPage(const ValuesPage& other) {
+    std::copy_n(other.values, kSeries, values);
+    if (other.buckets == nullptr) return;
+    buckets = std::make_unique<SharedBuckets[]>(kSeries);
+    std::copy_n(other.buckets.get(), kSeries, buckets.get());
+  }
   ValuesPage& operator=(const ValuesPage&) = delete;
   ~ValuesPage() = default;
 
   SeriesValues values[kSeries];
+  std::unique_ptr<SharedBuckets[]> buckets;  ///< null where none of the series has a distribution
   std::atomic<std::uint32_t> references{1};
 };
 
@@ -79,9 +88,18 @@ class Values {
     const Shared<ValuesPage>& page = groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
     return page->values[index % ValuesPage::kSeries];
   }
+  /// Null: it has none.
+  [[nodiscard]] const Buckets* buckets(std::uint32_t index) const noexcept {
+    const Shared<ValuesPage>& page = groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
+    return page->buckets == nullptr ? nullptr : page->buckets[index % ValuesPage::kSeries].get();
+  }
   /// Of a series below what grow() was told last. Throws std::bad_alloc.
-  [[nodiscard]] SeriesValues& writable(std::uint32_t index) {
-    return writable_page(index / ValuesPage::kSeries).writable().values[index % ValuesPage::kSeries];
+  void set(std::uint32_t index, const SeriesValues& values, const SharedBuckets& buckets) {
+    ValuesPage& page = writable_page(index / ValuesPage::kSeries).writable();
+    page.values[index % ValuesPage::kSeries] = values;
+    if (buckets.get() == nullptr) return;
+    if (page.buckets == nullptr) page.buckets = std::make_unique<SharedBuckets[]>(ValuesPage::kSeries);
+    page.buckets[index % ValuesPage::kSeries] = buckets;
   }
   /// Room for `size` series, those that are new without a value. Throws std::bad_alloc, and then keeps what it has.
   void grow(std::uint32_t size) {

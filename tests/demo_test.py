@@ -121,6 +121,10 @@ def test_counts_and_digest(top):
     check("the totals of pepper are checked against the job's", "pepper's totals are the job's own counts" in first.text, first.text)
     for series in ("demo.files", "demo.bytes", "demo.file_time", "demo.block_time", "demo.files_in_flight"):
         check(f"the table has {series}", re.search(rf"^{re.escape(series)}\b", first.text, re.M), first.text)
+    timers = re.findall(r"^demo\.\w+_time\S* +timer +[1-9]\d*((?: +[0-9.e-]+){9})", first.text, re.M)
+    check("the table has the timers' percentiles, in order",
+          timers and all(sorted(map(float, row.split()[3:7])) == list(map(float, row.split()[3:7])) for row in timers), first.text)
+    check("how long a block took is drawn", re.search(r"^demo\.block_time, seconds\n(?: *\S+ \.\. \S+ +\d+ +#+\n)+", first.text, re.M), first.text)
     output = first.out + first.err
     check("elsewhere than on a terminal there is no carriage return and no escape", b"\r" not in output and b"\x1b" not in output, output)
 
@@ -286,7 +290,7 @@ def test_progress(top):
     check("elsewhere: plain lines, at most one a second", len(lines) <= piped.seconds and (lines or piped.seconds < 1.2), (piped.seconds, lines))
     check("a plain line has counts, rate and ETA",
           all(re.fullmatch(r"hashing: \d+ of 300 files, .*B of 10\.1 GB, .*B/s, \d+ files/s, ETA [\d:-]+", line) for line in lines), lines)
-    gauge = re.search(r"^demo\.files_in_flight +gauge +\d+ +\S+ +\S+ +\S+ +(\S+) +(\S+)", piped.text, re.M)
+    gauge = re.search(r"^demo\.files_in_flight +gauge +\d+ +\S+ +\S+ +\S+(?: +-){4} +(\S+) +(\S+)", piped.text, re.M)
     check("the gauge of files in flight has seen one worker at work, and none at the end", gauge and gauge.groups() == ("1", "0"), piped.text)
     counts_agree("hard links count as find counts them", tree, piped)
 

@@ -23,7 +23,7 @@ TelemetryConfig small() {
 
 struct Bed {
   const SeriesEntry& entry(std::string_view name, TagsView tags) {
-    return *registry.intern(SeriesKey(name, tags), Kind::summary, {}, {}, true).entry;
+    return *registry.intern(SeriesKey(name, tags), Kind::summary, {}, true).entry;
   }
   const TelemetryConfig config = small();
   Tenancy tenancy{config};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bucket_table.hpp"
 #include "chunk.hpp"
 #include "chunk_queue.hpp"
 #include "fold.hpp"
@@ -10,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <random>
@@ -50,11 +52,14 @@ inline doctest::String toString(const Sum& of) { return to_string(of); }
 class Driver {
  public:
   static constexpr std::uint32_t kSeries = 8, kBase = 100;
+  static constexpr std::uint32_t kDistributed = 1;  ///< the one series with a distribution
+  static constexpr int kScale = 3;
   static constexpr std::size_t kChunks = 4;
 
   Driver() {
     budget.set_limit(std::size_t{64} << 20);
     series.set(kBase, kSeries);
+    series.set_scale(kDistributed, scale_code(kScale));
     REQUIRE(block.reserve(kSeries, budget));
     auto* const chunks = static_cast<Chunk*>(map_pages(kChunks * sizeof(Chunk)));
     REQUIRE(chunks != nullptr);
@@ -67,7 +72,7 @@ class Driver {
   void record(std::uint32_t index, double value) noexcept {
     reinterpret_cast<Record*>(cursor.load())->write(make_head(kBase + index, kExtraPlain), value);
     cursor.store(cursor.load() + sizeof(Record));
-    recorded[index].add(value);
+    recorded.add(index, value);
     ++records;
   }
   /// So that the open chunk has that many.
@@ -84,10 +89,14 @@ class Driver {
     for (std::uint32_t i = 0; i < claim.records; ++i) take(copy_.records[i]);
     if (claim.how != ThreadBlock::Claim::How::no_set) {
       const Tally& tally = block.visit(claim, [this](std::uint32_t index, const Cell& cell) {
-        taken[index].count += cell.count;
-        taken[index].sum += cell.total();
+        taken.series[index].count += cell.count;
+        taken.series[index].sum += cell.total();
       });
       lost += tally[Found::overflow];
+      block.visit_buckets(claim, [this](const BucketTable::Page& page) {
+        for (std::uint32_t i = 0; i < kBucketsPerPage; ++i)
+          taken.add_to_bucket(PageKey::first_index(page.key) + static_cast<int>(i), page.counts[i]);
+      });
     }
     block.finish(claim);
     has_seen[static_cast<std::size_t>(claim.how)] = true;
@@ -118,7 +127,7 @@ class Driver {
 
   [[nodiscard]] Sum all_taken() const noexcept {
     Sum all;
-    for (const Sum& of : taken) all = {all.count + of.count, all.sum + of.sum};
+    for (const Sum& of : taken.series) all = {all.count + of.count, all.sum + of.sum};
     return all;
   }
 
@@ -127,13 +136,28 @@ class Driver {
   Cursor cursor{0};
   ChunkQueue sealed;
   ThreadBlock block{cursor, sealed.make_producer(kChunks), kChunks};
-  std::array<Sum, kSeries> recorded{}, taken{};
+  /// By series, and by bucket for the one that has them.
+  struct Counts {
+    std::array<Sum, kSeries> series{};
+    std::array<std::uint64_t, 128> buckets{};
+    void add(std::uint32_t index, double value) noexcept {
+      series[index].add(value);
+      if (index == kDistributed) add_to_bucket(bucket_index_slow(std::bit_cast<std::uint64_t>(value), kScale), 1);
+    }
+    void add_to_bucket(int index, std::uint64_t count) noexcept {
+      if (count != 0) buckets[static_cast<std::size_t>(index + 1)] += count;  // values are from 1 to 1000
+    }
+    [[nodiscard]] const Sum& operator[](std::size_t index) const noexcept { return series[index]; }
+    friend bool operator==(const Counts&, const Counts&) = default;
+    friend doctest::String toString(const Counts&) { return "counts"; }
+  };
+  Counts recorded, taken;
   std::uint64_t records = 0, lost = 0;
   bool is_sealed = false;
   std::array<bool, 4> has_seen{};  ///< by Claim::How
 
  private:
-  void take(const Record& record) noexcept { taken[id_of(record.head) - kBase].add(record.value); }
+  void take(const Record& record) noexcept { taken.add(id_of(record.head) - kBase, record.value); }
 
   Chunk copy_;
   Chunk* free_[kChunks] = {};

@@ -237,7 +237,7 @@ TEST_CASE("releasing keeps the addresses: a fold that is under way does no harm,
 
 TEST_CASE("touching pays for the pages that so many series need, and no more") {
   Bed bed;
-  bed.set.touch(65);
+  bed.set.touch(65, 0);
   CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);
   bed.fold({record(0, 1), record(127, 1)});
   CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);

@@ -26,7 +26,7 @@ struct Bed {
   explicit Bed(KeyHash hash, TelemetryConfig with = small())
       : config(std::move(with)), tenancy(config), registry(tenancy.place(), config, hash) {}
   std::uint32_t intern(std::string_view name, TagsView tags = {}) {
-    return registry.intern(SeriesKey(name, tags), Kind::summary, {}, {}, true).entry->number - tenancy.place().series().base();
+    return registry.intern(SeriesKey(name, tags), Kind::summary, {}, true).entry->number - tenancy.place().series().base();
   }
   TelemetryConfig config;
   Tenancy tenancy;

@@ -51,6 +51,12 @@ std::string error_text(const ErrorLog& errors) {
   return text;
 }
 
+std::string block_times_text(const pepper::Snapshot& snapshot) {
+  const auto series = snapshot.find(kBlockTime);
+  if (series == nullptr || series->count == 0) return "";
+  return std::string(kBlockTime) + ", " + std::string(series->unit) + "\n" + series->histogram_text() + "\n";
+}
+
 std::string ledger_text(const pepper::CollectorStats& ledger) {
   std::string text = "ledger   recorded " + std::to_string(ledger.recorded) + " = aggregated " + std::to_string(ledger.aggregated) +
                      " + pending " + std::to_string(ledger.pending) + " + dropped " + std::to_string(ledger.dropped) + "; rejected " +

@@ -12,6 +12,9 @@ namespace demo {
 /// The first few errors by name, for stderr; empty if there are none.
 [[nodiscard]] std::string error_text(const ErrorLog& errors);
 
+/// How long blocks took, drawn as bars; empty if there was none.
+[[nodiscard]] std::string block_times_text(const pepper::Snapshot& snapshot);
+
 /// The ledger of the snapshot: recorded = aggregated + pending + dropped, and what was lost why.
 [[nodiscard]] std::string ledger_text(const pepper::CollectorStats& ledger);
 

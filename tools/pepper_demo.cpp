@@ -93,7 +93,7 @@ int run(demo::FileDescriptor root, const Options& options) {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
 
   const std::string mismatches = demo::contradictions(*snapshot, result, errors.count());
-  print(snapshot->to_text() + "\n" + demo::ledger_text(snapshot->stats()) + "\n");
+  print(snapshot->to_text() + "\n" + demo::block_times_text(*snapshot) + demo::ledger_text(snapshot->stats()) + "\n");
   print(demo::result_text(result, errors.count(), options.threads, elapsed.count()));
   print(mismatches.empty() ? "checks   the ledger balances, pepper's totals are the job's own counts\n" : mismatches);
   std::fflush(stdout);

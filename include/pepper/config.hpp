@@ -58,9 +58,14 @@ struct Metric {
 
 /// What is said of a series when it is bound. Views are copied.
 struct SeriesOptions {
-  std::string_view unit{};       ///< free text, "seconds", "bytes"; at most 255 bytes
-  std::string_view help{};       ///< one line for humans; at most 1024 bytes
-  double relative_error = 0.01;  ///< of quantiles, 1e-6 to 0.5; checked, and not used before there are any
+  std::string_view unit{};           ///< free text, "seconds", "bytes"; at most 255 bytes
+  std::string_view help{};           ///< one line for humans; at most 1024 bytes
+  double relative_error = 0.01;      ///< of a histogram's or timer's quantiles, 1e-6 to 0.5. What another bind says later is not looked at
+  std::uint32_t max_buckets = 2048;  ///< 8 to 2^20; where values spread over more, the error grows, and the snapshot says by how much
+  /// Histogram, timer: how often a value is expected, in the series' own unit (a timer: seconds); 0: not said. A value v above it means
+  /// that others were kept from being measured: the distribution, and it alone, also counts v - 1, v - 2, ... intervals, as HdrHistogram
+  /// does against coordinated omission.
+  double expected_interval = 0;
 };
 
 }  // namespace pepper

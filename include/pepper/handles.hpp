@@ -2,6 +2,7 @@
 
 #include <pepper/detail/capture.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -81,7 +82,7 @@ class Summary {
   detail::Target target_;
 };
 
-/// Of values whose distribution matters. For now what a Summary has: quantile() is NaN.
+/// Of values whose distribution matters: what a Summary has, and quantiles with a stated error. To the caller it costs what a Summary does.
 class Histogram {
  public:
   constexpr Histogram() noexcept = default;
@@ -97,13 +98,17 @@ class Histogram {
   detail::Target target_;
 };
 
-/// Durations, in seconds. For now what a Summary has: quantile() is NaN. To time a scope, see ScopedTimer.
+/// Durations, in seconds, with a distribution as a Histogram has. To time a scope, see ScopedTimer.
 class Timer {
  public:
   constexpr Timer() noexcept = default;
   template <class R, class P>
   void record(std::chrono::duration<R, P> duration) const noexcept {
     detail::capture(target_.place, target_.head, std::chrono::duration<double>(duration).count());
+  }
+  /// From when it was meant to start until now, waiting included: see ScopedTimer. A start in the future is 0.
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept {
+    record(std::max(std::chrono::steady_clock::now() - intended_start, std::chrono::steady_clock::duration::zero()));
   }
   /// In seconds.
   void record(std::span<const double> seconds) const noexcept {

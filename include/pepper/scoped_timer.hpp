@@ -17,6 +17,11 @@ class [[nodiscard]] ScopedTimer {
  public:
   explicit ScopedTimer(Timer timer) noexcept : timer_(timer), start_(detail::now_ticks()) {}
 
+  /// Begins where it was meant to: the time that the work had to wait before it could start counts as well, which is what whoever asked
+  /// for it waited (coordinated omission). A start in the future is now.
+  ScopedTimer(Timer timer, std::chrono::steady_clock::time_point intended_start) noexcept
+      : timer_(timer), start_(detail::to_ticks(intended_start)) {}
+
   /// Records into `on_exception` if the scope ends by an exception, else into `on_success`.
   ScopedTimer(Timer on_success, Timer on_exception) noexcept
       : timer_(on_success), on_exception_(on_exception), exceptions_(std::uncaught_exceptions()), start_(detail::now_ticks()) {}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pepper/config.hpp>
+#include <pepper/distribution.hpp>
 #include <pepper/stats.hpp>
 
 #include <chrono>
@@ -33,8 +34,15 @@ struct SeriesSnapshot {
   double last = 0;          ///< gauge: set last. Else: of the records folded last, the last
 
   [[nodiscard]] double mean() const noexcept;
-  /// The value below which a share `q` in [0, 1] of the records lies. NaN where the series has no distribution or no record.
+  /// The value at a share `q` in [0, 1] of the records, in ascending order: see Distribution::quantile(). NaN where the series has no
+  /// distribution or no record.
   [[nodiscard]] double quantile(double q) const noexcept;
+
+  Distribution distribution;  ///< of a histogram or timer; of no record otherwise
+
+  /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row
+  /// where there are more. Empty where there is no distribution.
+  [[nodiscard]] std::string histogram_text(std::size_t rows = 16, std::size_t width = 80) const;
 };
 
 /// Immutable aggregates of all series at one moment, and the ledger of that moment. Thread-safe; shared by all who read it, and

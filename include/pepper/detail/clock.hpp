@@ -25,5 +25,8 @@ extern bool tsc_is_trusted;
 /// Ticks as a duration, by the latest calibration. Negative ticks (a clock that went backwards) are 0.
 [[nodiscard]] std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept;
 
+/// A point in time of steady_clock, in the ticks of now_ticks(); as exact as the latest calibration, and no later than now.
+[[nodiscard]] std::uint64_t to_ticks(std::chrono::steady_clock::time_point time) noexcept;
+
 }  // namespace pepper::detail
 #pragma GCC visibility pop

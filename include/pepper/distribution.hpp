@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+#pragma GCC visibility push(default)
+namespace pepper {
+
+namespace detail {
+class Buckets;
+}
+
+/// Records between two values: in (lower, upper] where they are positive, in [lower, upper) where negative; zeros, and infinities of each
+/// sign, have one of their own whose borders are equal. The borders are exact: OpenTelemetry's, at Distribution::scale().
+struct Bucket {
+  double lower, upper;
+  std::uint64_t count;
+};
+
+/// How the records of a histogram or timer are distributed: a base-2 exponential histogram, as OpenTelemetry's data model defines it, at
+/// the scale that SeriesOptions::relative_error asks for, or a lower one where SeriesOptions::max_buckets or memory_limit_bytes wants it.
+/// A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
+class Distribution {
+ public:
+  class Iterator;
+
+  /// Of no record.
+  Distribution() noexcept = default;
+  /// Private to the library: distributions come from SeriesSnapshot.
+  Distribution(const detail::Buckets* buckets, std::uint64_t count, double min, double max) noexcept
+      : buckets_(buckets), records_(count), min_(min), max_(max) {}
+
+  /// Records in the buckets, those of `backfilled()` included. 0: there is no distribution.
+  [[nodiscard]] std::uint64_t count() const noexcept;
+  /// Records of the series that are missing here: memory_limit_bytes had no room for their buckets, or they came by record(name, ...)
+  /// before the series was bound. All else that the series says has them.
+  [[nodiscard]] std::uint64_t undistributed() const noexcept;
+  /// Values that nobody recorded: see SeriesOptions::expected_interval.
+  [[nodiscard]] std::uint64_t backfilled() const noexcept;
+  /// Of the buckets: there are 2^scale in an octave. -10 to 20.
+  [[nodiscard]] int scale() const noexcept;
+  /// What quantile() errs by at most, relative to the exact value, at the present scale; of values that are denormal, it may be more.
+  [[nodiscard]] double relative_error() const noexcept;
+
+  /// The value whose rank among the n = count() records, in ascending order, is ceil(q n), within relative_error() of it, and within
+  /// [min, max]. Monotone in q; q <= 0 is min, q >= 1 is max. NaN where there is no record, or q is NaN. O(buckets).
+  [[nodiscard]] double quantile(double q) const noexcept;
+  /// The share of the records that are at most x, 0 to 1: exact at borders of buckets, linear between them. NaN where there is no record,
+  /// or x is NaN. O(buckets).
+  [[nodiscard]] double cdf(double x) const noexcept;
+  /// Records above x, rounded where x is no border of a bucket. 0 for NaN. O(buckets).
+  [[nodiscard]] std::uint64_t count_above(double x) const noexcept;
+
+  /// The buckets that are not empty, in ascending order.
+  [[nodiscard]] Iterator begin() const noexcept;
+  [[nodiscard]] Iterator end() const noexcept;
+
+ private:
+  const detail::Buckets* buckets_ = nullptr;
+  std::uint64_t records_ = 0;
+  double min_ = 0, max_ = 0;
+};
+
+class Distribution::Iterator {
+ public:
+  using iterator_concept = std::forward_iterator_tag;
+  using iterator_category = std::input_iterator_tag;  // its reference is a value
+  using value_type = Bucket;
+  using difference_type = std::ptrdiff_t;
+  using reference = Bucket;
+  using pointer = void;
+
+  Iterator() noexcept = default;
+  [[nodiscard]] Bucket operator*() const noexcept;
+  Iterator& operator++() noexcept {
+    ++at_;
+    skip_empty();
+    return *this;
+  }
+  Iterator operator++(int) noexcept {
+    const Iterator before = *this;
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.at_ == b.at_; }
+
+ private:
+  friend Distribution;
+  Iterator(const detail::Buckets* buckets, std::uint64_t at) noexcept : buckets_(buckets), at_(at) { skip_empty(); }
+  void skip_empty() noexcept;
+
+  const detail::Buckets* buckets_ = nullptr;
+  std::uint64_t at_ = 0;  ///< -infinity, the negative ones from the largest magnitude on, zero, the positive ones, infinity
+};
+
+}  // namespace pepper
+#pragma GCC visibility pop

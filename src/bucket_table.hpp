@@ -1,0 +1,142 @@
+#pragma once
+
+#include "bucket_index.hpp"
+#include "budget.hpp"
+#include "mapping.hpp"
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace pepper::detail {
+
+/// How the buckets of a series are scaled, in one byte: 0, it has none; else the scale, counted from the least.
+using ScaleCode = std::uint8_t;
+[[nodiscard]] constexpr ScaleCode scale_code(int scale) noexcept { return static_cast<ScaleCode>(scale - kMinScale + 1); }
+[[nodiscard]] constexpr int scale_of(ScaleCode code) noexcept { return code + kMinScale - 1; }
+
+/// A bucket of some series: the page it is counted on, and where on it.
+struct BucketPlace {
+  std::uint64_t key;
+  std::uint32_t at;
+};
+
+inline constexpr std::uint32_t kBucketsPerPage = 64;
+
+/// Pages are numbered by series (31 bits), scale (5), sign (1) and index / 64 (27, biased): never 0. Scale code 0: the page of what has no
+/// bucket.
+struct PageKey {
+  enum Special : std::uint32_t { zero, positive_infinity, negative_infinity };
+  static constexpr int kSeriesShift = 33, kScaleShift = 28;
+  static constexpr std::uint64_t kNegative = 1u << 27, kBias = 1u << 26;
+
+  [[nodiscard]] static constexpr std::uint32_t series(std::uint64_t key) noexcept {
+    return static_cast<std::uint32_t>(key >> kSeriesShift);
+  }
+  [[nodiscard]] static constexpr ScaleCode code(std::uint64_t key) noexcept { return static_cast<ScaleCode>(key >> kScaleShift & 31); }
+  [[nodiscard]] static constexpr bool is_negative(std::uint64_t key) noexcept { return (key & kNegative) != 0; }
+  [[nodiscard]] static constexpr std::int32_t first_index(std::uint64_t key) noexcept {
+    return (static_cast<std::int32_t>(key & (kNegative - 1)) - static_cast<std::int32_t>(kBias)) *
+           static_cast<std::int32_t>(kBucketsPerPage);
+  }
+};
+
+[[nodiscard]] inline BucketPlace place_of_index(std::int32_t index, bool is_negative, std::uint32_t series, ScaleCode code) noexcept {
+  const auto page = static_cast<std::uint64_t>(static_cast<std::int64_t>(index >> 6) + static_cast<std::int64_t>(PageKey::kBias));
+  return {
+      (std::uint64_t{series} << PageKey::kSeriesShift | std::uint64_t{code} << PageKey::kScaleShift | std::uint64_t{is_negative} << 27) +
+          page,
+      static_cast<std::uint32_t>(index) % kBucketsPerPage};
+}
+
+/// Of zero, denormals, infinities, and at scales that have no table. `bits` of no NaN.
+[[nodiscard]] BucketPlace place_bucket_slow(std::uint64_t bits, std::uint32_t series, ScaleCode code) noexcept;
+
+inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+/// bucket_index_by_table() knows it: a normal double, and a scale that has a table.
+[[nodiscard]] inline bool has_table_index(std::uint64_t bits, ScaleCode code) noexcept {
+  return ((bits & ~kSignBit) >> 52) - 1 < 2046 && static_cast<std::uint32_t>(scale_of(code)) <= kTableScale;
+}
+
+/// Where a value of a series is counted; `bits` are those of any double but NaN, `code` is not 0.
+[[gnu::always_inline]] inline BucketPlace place_bucket(std::uint64_t bits, std::uint32_t series, ScaleCode code) noexcept {
+  if (!has_table_index(bits, code)) [[unlikely]]
+    return place_bucket_slow(bits, series, code);
+  return place_of_index(bucket_index_by_table(bits & ~kSignBit, scale_of(code)), (bits & kSignBit) != 0, series, code);
+}
+
+/// Counts of buckets, of any series, since it was last emptied: pages of 64 buckets, found by a hash, dense in address space that takes
+/// memory only where it is touched, so that counting never allocates. One owner at a time; see OverloadSet and Drain.
+class BucketTable {
+ public:
+  struct Page {
+    std::uint64_t key;
+    std::uint64_t marked;  ///< the reader's: buckets whose count is in a log
+    std::uint32_t counts[kBucketsPerPage];
+  };
+
+  /// The least it may be made for is one page.
+  static constexpr std::uint32_t kMostPages = 1u << 15;
+  /// A count that has come so far takes no more: it could overflow within a chunk.
+  static constexpr std::uint32_t kMostCount = ~std::uint32_t{0} - 256;
+
+  BucketTable() noexcept = default;
+  BucketTable(const BucketTable&) = delete;
+  BucketTable& operator=(const BucketTable&) = delete;
+  ~BucketTable();
+
+  /// False: no address space.
+  [[nodiscard]] bool reserve(Budget& budget) noexcept;
+
+  /// The count of a bucket, whose page is made where there is none. Null: the budget has no page, or it is full.
+  [[gnu::always_inline]] std::uint32_t* find(const BucketPlace& place) noexcept {
+    std::size_t slot = hash(place.key);
+    if (keys_[slot] == place.key) [[likely]]
+      return &pages_[numbers_[slot]].counts[place.at];
+    return find_slow(place, slot);
+  }
+
+  /// Pages so far. Changed by who counts alone, who may not look at a table that was taken away: so it is told of the emptying later.
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  void note_empty() noexcept { size_ = 0; }
+  [[nodiscard]] Page& page(std::uint32_t number) const noexcept { return pages_[number]; }
+
+  struct Where {
+    std::uint32_t page, at;
+  };
+  /// Of a count that find() has given.
+  [[nodiscard]] Where where(const std::uint32_t* count) const noexcept {
+    const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(count) - reinterpret_cast<const std::byte*>(pages_));
+    return {static_cast<std::uint32_t>(offset / sizeof(Page)),
+            static_cast<std::uint32_t>((offset % sizeof(Page) - offsetof(Page, counts)) / sizeof(std::uint32_t))};
+  }
+
+  /// Takes and touches memory for so many pages, as far as the budget goes. Before it was ever used.
+  void touch(std::uint32_t pages) noexcept;
+  /// Forgets the first `size` pages, which is all there are. note_empty() is to follow, here and below.
+  void clear(std::uint32_t size) noexcept;
+  /// Gives all memory back and keeps the addresses.
+  void release() noexcept;
+
+ private:
+  static constexpr std::size_t kSlots = std::size_t{kMostPages} * 2;
+  static constexpr std::size_t kFirstSlots = 512;
+  static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) + sizeof(std::uint16_t);
+
+  [[nodiscard]] std::size_t hash(std::uint64_t key) const noexcept { return key * 0x9e3779b97f4a7c15u >> shift_; }
+  [[nodiscard]] std::uint32_t* find_slow(const BucketPlace& place, std::size_t slot) noexcept;
+  [[nodiscard]] bool make_room() noexcept;
+  [[nodiscard]] bool try_take(std::size_t slots, std::size_t pages) noexcept;
+  void insert(std::uint64_t key, std::uint32_t number) noexcept;
+
+  Page* pages_ = nullptr;
+  std::uint64_t* keys_ = nullptr;
+  std::uint16_t* numbers_ = nullptr;
+  int shift_ = 64 - std::countr_zero(kFirstSlots);  ///< of the hash: slots in use are a power of two
+  std::uint32_t size_ = 0;
+  std::size_t bytes_ = 0, page_room_ = 0;  ///< taken from the budget; pages that are
+  Budget* budget_ = nullptr;
+};
+
+}  // namespace pepper::detail

@@ -1,0 +1,306 @@
+#include "buckets.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace pepper::detail {
+
+namespace {
+
+/// The value that stands for a bucket: equally far from both its borders, relative to them.
+double middle_of(std::int64_t index, int scale) noexcept { return bucket_border(index, scale) * (1 + error_at_scale(scale)); }
+
+/// Counts are widened when there are so many records: as many more may come in place before the next settle().
+constexpr std::uint64_t kMostNarrow = std::uint64_t{1} << 31;
+
+std::int32_t index_of(double magnitude, int scale) noexcept { return bucket_index_slow(std::bit_cast<std::uint64_t>(magnitude), scale); }
+
+Buckets::Window united(const Buckets::Window& window, std::int32_t first, std::int32_t last) noexcept {
+  if (window.size == 0) return {first, static_cast<std::uint32_t>(std::int64_t{last} - first + 1)};
+  const std::int32_t begin = std::min(window.first, first);
+  return {begin, static_cast<std::uint32_t>(std::max<std::int64_t>(window.end(), std::int64_t{last} + 1) - begin)};
+}
+
+/// The part of a window that counts something.
+Buckets::Window occupied(const Buckets& of, bool is_negative) noexcept {
+  Buckets::Window window = of.window(is_negative);
+  std::uint32_t skipped = 0;
+  while (window.size != 0 && of.count(is_negative, skipped + window.size - 1) == 0) --window.size;
+  while (window.size != 0 && of.count(is_negative, skipped) == 0) ++skipped, ++window.first, --window.size;
+  return window;
+}
+
+/// Makes room for values near those that made it grow from `before`, so that it does not grow with each; returns how much.
+std::uint32_t widen(Buckets::Window& window, const Buckets::Window& before, std::uint32_t most) noexcept {
+  const std::uint32_t step = std::min(most, std::max<std::uint32_t>(8, window.size / 8));
+  if (window.size == 0 || window.size == before.size) return 0;
+  const bool is_below = before.size == 0 || window.first < before.first;
+  if (is_below) window.first -= static_cast<std::int32_t>(before.size == 0 ? step / 2 : step);
+  window.size += step;
+  return step;
+}
+
+Buckets::Window at_lower_scale(const Buckets::Window& window, int steps) noexcept {
+  if (window.size == 0) return {};
+  const std::int32_t first = window.first >> steps;
+  return {first, static_cast<std::uint32_t>(((window.end() - 1) >> steps) - first + 1)};
+}
+
+}  // namespace
+
+// --- Reading ---
+
+Buckets::Buckets(int scale, const Window& positive, const Window& negative, bool is_wide, BucketLease& lease, std::uint64_t tenant) noexcept
+    : scale_(static_cast<std::int8_t>(scale)), is_wide_(is_wide), windows_{positive, negative}, lease_(lease), tenant_(tenant) {}
+
+void Buckets::destroy() const noexcept {
+  lease_.give_back(tenant_, bytes());
+  this->~Buckets();
+  ::operator delete(const_cast<Buckets*>(this));
+}
+
+std::uint64_t Buckets::sum(std::uint32_t from, std::uint32_t to) const noexcept {
+  std::uint64_t sum = 0;
+  if (is_wide_) {
+    for (std::uint32_t i = from; i < to; ++i) sum += wide()[i];
+  } else {
+    for (std::uint32_t i = from; i < to; ++i) sum += narrow()[i];
+  }
+  return sum;
+}
+
+double Buckets::value_at(std::uint64_t rank) const noexcept {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (rank < special_[PageKey::negative_infinity]) return -kInfinity;
+  rank -= special_[PageKey::negative_infinity];
+  const Window &positive = windows_[0], &negative = windows_[1];
+  for (std::uint32_t at = negative.size; at-- != 0;) {
+    const std::uint64_t here = count(true, at);
+    if (rank < here) return -middle_of(std::int64_t{negative.first} + at, scale_);
+    rank -= here;
+  }
+  if (rank < special_[PageKey::zero]) return 0;
+  rank -= special_[PageKey::zero];
+  constexpr std::uint32_t kStride = 32;  // so many are added up at once before they are looked at one by one
+  for (std::uint32_t at = 0; at < positive.size; at += kStride) {
+    const std::uint32_t end = std::min(at + kStride, positive.size);
+    const std::uint64_t stride = sum(at, end);
+    if (rank >= stride) {
+      rank -= stride;
+      continue;
+    }
+    for (std::uint32_t i = at;; ++i) {
+      const std::uint64_t here = count(false, i);
+      if (rank < here) return middle_of(std::int64_t{positive.first} + i, scale_);
+      rank -= here;
+    }
+  }
+  return kInfinity;
+}
+
+double Buckets::count_up_to(double x) const noexcept {
+  // Records of one sign with a magnitude of up to m; a part of m's own bucket.
+  const auto up_to = [this](bool is_negative, double m) -> double {
+    const Window& window = windows_[is_negative];
+    const std::uint32_t base = is_negative ? windows_[0].size : 0;
+    const std::int64_t at = std::int64_t{index_of(m, scale_)} - window.first;
+    if (at < 0) return 0;
+    if (at >= window.size) return static_cast<double>(sum(base, base + window.size));
+    const auto i = static_cast<std::uint32_t>(at);
+    const double lower = bucket_border(std::int64_t{window.first} + i, scale_),
+                 upper = bucket_border(std::int64_t{window.first} + i + 1, scale_);
+    const double part = std::isfinite(upper) && upper > lower ? (m - lower) / (upper - lower) : 1;
+    return static_cast<double>(sum(base, base + i)) + std::clamp(part, 0.0, 1.0) * static_cast<double>(count(is_negative, i));
+  };
+  if (x == std::numeric_limits<double>::infinity()) return static_cast<double>(total_);
+  double up = static_cast<double>(special_[PageKey::negative_infinity]);
+  if (x == -std::numeric_limits<double>::infinity()) return up;
+  const std::uint32_t positives = windows_[0].size;
+  up += static_cast<double>(sum(positives, positives + windows_[1].size));
+  if (x < 0) return up - up_to(true, -x);
+  up += static_cast<double>(special_[PageKey::zero]);
+  return x == 0 ? up : up + up_to(false, x);
+}
+
+// --- Writing ---
+
+bool BucketWriter::make_room(bool is_negative, std::int32_t first, std::int32_t last, int scale, std::uint64_t most) noexcept {
+  const Buckets* const old = shared_.get();
+  const bool is_wide = most > kMostNarrow || (old != nullptr && (old->is_wide_ || old->total_ + most > kMostNarrow));
+  const bool was_own = is_own();
+  Buckets::Window before[2];
+  if (old != nullptr) std::copy_n(old->windows_, 2, before);
+  bool is_trimmed = old == nullptr;
+  for (int to = old == nullptr ? scale : std::min<int>(scale, old->scale_); to >= kMinScale;) {
+    Buckets::Window windows[2];
+    for (const bool sign : {false, true}) {
+      if (old != nullptr) windows[sign] = at_lower_scale(before[sign], old->scale_ - to);
+      if (sign == is_negative && first <= last) windows[sign] = united(windows[sign], first >> (scale - to), last >> (scale - to));
+    }
+    std::uint64_t size = std::uint64_t{windows[0].size} + windows[1].size;
+    if (size > limits_.max_buckets) {
+      if (is_trimmed) {
+        --to;
+        continue;
+      }
+      for (const bool sign : {false, true}) before[sign] = occupied(*old, sign);  // what was only room gives way first
+      is_trimmed = true;
+      continue;
+    }
+    const Buckets::Window was = old == nullptr ? Buckets::Window{} : at_lower_scale(before[is_negative], old->scale_ - to);
+    if (windows[is_negative].size != was.size)
+      size += widen(windows[is_negative], was, static_cast<std::uint32_t>(limits_.max_buckets - size));
+    if (was_own && to == old->scale_ && is_wide == old->is_wide_ && windows[0] == old->windows_[0] && windows[1] == old->windows_[1])
+      return true;
+    const std::size_t bytes = Buckets::bytes_of(size, is_wide);
+    const bool is_taken = lease_.try_take(bytes);
+    void* const at = is_taken ? ::operator new(bytes, std::nothrow) : nullptr;
+    if (at == nullptr) {
+      if (is_taken) lease_.give_back(lease_.tenant(), bytes);
+      --to;
+      continue;
+    }
+    auto* const made = new (at) Buckets(to, windows[0], windows[1], is_wide, lease_, lease_.tenant());
+    std::memset(static_cast<void*>(made + 1), 0, bytes - sizeof(Buckets));
+    const SharedBuckets kept(std::move(shared_));  // the old one, until it is copied
+    shared_ = SharedBuckets(made);
+    if (old == nullptr) return true;
+    std::copy_n(old->special_, 3, made->special_);
+    made->total_ = old->special_[0] + old->special_[1] + old->special_[2];
+    made->backfilled_ = old->backfilled_;
+    for (const bool sign : {false, true}) {
+      const Buckets::Window& window = before[sign];
+      if (window.size == 0) continue;
+      const auto skipped = static_cast<std::uint32_t>(window.first - old->windows_[sign].first);
+      if (to == old->scale_ && !is_wide && !old->is_wide_) {  // as they are
+        std::memcpy(made->narrow() + (sign ? windows[0].size : 0) + (window.first - windows[sign].first),
+                    old->narrow() + (sign ? old->windows_[0].size : 0) + skipped, window.size * sizeof(std::uint32_t));
+        continue;
+      }
+      for (std::uint32_t i = 0; i < window.size; ++i) {
+        if (const std::uint64_t count = old->count(sign, skipped + i))
+          put(sign, static_cast<std::int32_t>(window.first + i), old->scale_, count);
+      }
+    }
+    made->total_ = old->total_;
+    return true;
+  }
+  return false;
+}
+
+void BucketWriter::put(bool is_negative, std::int32_t index, int scale, std::uint64_t count) noexcept {
+  Buckets& to = *shared_.at_;
+  const Buckets::Window& window = to.windows_[is_negative];
+  const auto at = static_cast<std::uint32_t>((index >> (scale - to.scale_)) - window.first) + (is_negative ? to.windows_[0].size : 0);
+  if (to.is_wide_) {
+    to.wide()[at] += count;
+  } else {
+    to.narrow()[at] += static_cast<std::uint32_t>(count);
+  }
+  to.total_ += count;
+}
+
+bool BucketWriter::add_special(PageKey::Special what, std::uint64_t count) noexcept {
+  if (!make_room(false, 1, 0, kMaxScale, count)) return false;
+  shared_.at_->special_[what] += count;
+  shared_.at_->total_ += count;
+  return true;
+}
+
+bool BucketWriter::add(bool is_negative, std::int32_t index, int scale, std::uint64_t count) noexcept {
+  if (!make_room(is_negative, index, index, scale, count)) return false;
+  put(is_negative, index, scale, count);
+  if (limits_.expected_interval > 0 && !is_negative) backfill(middle_of(index, scale), count);
+  return true;
+}
+
+bool BucketWriter::add(const BucketTable::Page& page) noexcept {
+  if (PageKey::code(page.key) == 0) {
+    bool is_done = true;
+    for (const PageKey::Special what : {PageKey::zero, PageKey::positive_infinity, PageKey::negative_infinity}) {
+      if (page.counts[what] != 0) is_done = add_special(what, page.counts[what]) && is_done;
+    }
+    return is_done;
+  }
+  const std::int32_t base = PageKey::first_index(page.key);
+  const bool is_negative = PageKey::is_negative(page.key);
+  const int scale = scale_of(PageKey::code(page.key));
+  std::int32_t first = -1, last = -1;
+  std::uint64_t sum = 0;
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(kBucketsPerPage); ++i) {
+    if (page.counts[i] == 0) continue;
+    if (first < 0) first = i;
+    last = i;
+    sum += page.counts[i];
+  }
+  if (first < 0) return true;
+  if (!make_room(is_negative, base + first, base + last, scale, sum)) return false;
+  for (std::int32_t i = first; i <= last; ++i) {
+    if (page.counts[i] != 0) put(is_negative, base + i, scale, page.counts[i]);
+  }
+  if (limits_.expected_interval > 0 && !is_negative) {
+    for (std::int32_t i = first; i <= last; ++i) {
+      if (page.counts[i] != 0) backfill(middle_of(base + i, scale), page.counts[i]);
+    }
+  }
+  return true;
+}
+
+void BucketWriter::backfill(double value, std::uint64_t count) noexcept {
+  const double interval = limits_.expected_interval;
+  constexpr double kMost = 1u << 31;  // values that were not recorded for one that was
+  const double missing = std::min(std::floor(value / interval) - 1, kMost);
+  if (!(missing >= 1)) return;
+  const double least = value - missing * interval, most = value - interval;
+  const int scale = shared_.get()->scale();
+  if (!make_room(false, index_of(least, scale), index_of(most, scale), scale, count * static_cast<std::uint64_t>(missing))) return;
+  // The k-th of them is value - k * interval. From the bucket that holds the first on downwards: how many are above its lower border?
+  const int to = shared_.get()->scale();
+  std::uint64_t done = 0;
+  for (std::int32_t index = index_of(most, to), end = index_of(least, to); index >= end; --index) {
+    const double above = index == end ? missing : std::clamp(std::ceil((value - bucket_border(index, to)) / interval) - 1, 0.0, missing);
+    const auto all = static_cast<std::uint64_t>(above);
+    if (all <= done) continue;
+    put(false, index, to, count * (all - done));
+    shared_.at_->backfilled_ += count * (all - done);
+    done = all;
+  }
+}
+
+bool BucketWriter::add(const BucketPlace& place, std::uint64_t count) noexcept {
+  const ScaleCode code = PageKey::code(place.key);
+  if (code == 0) return add_special(static_cast<PageKey::Special>(place.at), count);
+  return add(PageKey::is_negative(place.key), PageKey::first_index(place.key) + static_cast<std::int32_t>(place.at), scale_of(code), count);
+}
+
+bool BucketWriter::is_own() const noexcept {
+  // [buckets:acquire] pairs with [buckets:release] in let_go(): the last snapshot to read it is gone
+  return shared_.get() != nullptr && shared_.get()->references_.load(std::memory_order_acquire) == 1;
+}
+
+void BucketWriter::settle() noexcept {
+  if (shared_.get() == nullptr) return;
+  Buckets& at = *shared_.at_;
+  at.total_ = at.sum(0, at.windows_[0].size + at.windows_[1].size) + at.special_[0] + at.special_[1] + at.special_[2];
+}
+
+bool BucketWriter::merge(const Buckets& from) noexcept {
+  for (const bool sign : {false, true}) {
+    const Buckets::Window& window = from.windows_[sign];
+    if (window.size == 0) continue;
+    if (!make_room(sign, window.first, static_cast<std::int32_t>(window.end() - 1), from.scale_, from.total_)) return false;
+    for (std::uint32_t i = 0; i < window.size; ++i) {
+      if (const std::uint64_t count = from.count(sign, i)) put(sign, static_cast<std::int32_t>(window.first + i), from.scale_, count);
+    }
+  }
+  for (const PageKey::Special what : {PageKey::zero, PageKey::positive_infinity, PageKey::negative_infinity}) {
+    if (from.special_[what] != 0 && !add_special(what, from.special_[what])) return false;
+  }
+  if (from.backfilled_ != 0) shared_.at_->backfilled_ += from.backfilled_;
+  return true;
+}
+
+}  // namespace pepper::detail
