@@ -55,6 +55,20 @@ PROMISES = [
     ("flush() while 16 threads record, p95", 0.5, MS, lambda m: m("flush_while_recording/threads:16", "p95")),
     ("flush() of 100,000 series, all changed", 10.0, MS, lambda m: m("flush_changed/series:100000/percent:100")),
     ("flush() of 100,000 series, 1 % changed", 1.5, MS, lambda m: m("flush_changed/series:100000/percent:1")),
+    *(
+        (f"a fold with distributions / without, {n} series", most, None, lambda m, n=n: m(f"fold_distributed/series:{n}") / m(f"fold_checked/series:{n}"))
+        for n, most in ((1, 2.0), (16, 2.0), (1024, 3.0), (65536, 3.0))
+    ),
+    (
+        "saturated with distributions, CPU of the process per record, 16 series",
+        4.4,
+        NS,
+        lambda m: m("saturate_distributed/threads:2/series:16/chunks:257"),
+    ),
+    ("flush() of 100,000 series with distributions, all changed", 30.0, MS, lambda m: m("flush_distributed/series:100000")),
+    ("quantile() of 640 buckets", 300.0, NS, lambda m: m("quantile")),
+    ("bytes of a series with 640 buckets", 4096.0, None, lambda m, *_: m("quantile", "bytes")),
+    ("bytes of a series without, beside its key", 200.0, None, lambda m, *_: m("quantile", "bytes_without")),
     ("find() among 100,000 series", 150.0, NS, lambda m: m("find/series:100000")),
 ]
 

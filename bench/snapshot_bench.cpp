@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -153,6 +154,64 @@ void find_in_unordered_map(benchmark::State& state) {
   });
 }
 
+/// flush() of as many histograms, each with one record more in one of 32 buckets that it has.
+void flush_distributed(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  MetricsCollector collector({.buffer_size = count * 2 + 65'536, .flush_mode = FlushMode::manual, .max_series = count});
+  std::vector<Histogram> histograms;
+  for (const Key& key : make_keys(count)) histograms.push_back(collector.histogram(key.name, {{"route", key.route}, {"status", "200"}}));
+  constexpr std::size_t kBuckets = 32;
+  const auto value = [](std::size_t i) { return std::exp2(static_cast<double>(i % kBuckets) / 64 + 0.001); };
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    for (const Histogram& histogram : histograms) histogram.record(value(i));
+    (void)collector.flush();
+  }
+  std::size_t turn = 0;
+  double total = 0;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < count; ++i) histograms[i].record(value(i + turn));
+    ++turn;
+    const auto start = std::chrono::steady_clock::now();
+    const auto snapshot = collector.flush();
+    const double seconds = seconds_since(start);
+    state.SetIterationTime(seconds);
+    total += seconds;
+  }
+  state.counters["ns"] = total * 1e9 / static_cast<double>(state.iterations());
+  const auto snapshot = collector.flush();
+  if (snapshot->begin()->distribution.undistributed() != 0 || snapshot->stats().spilled != 0) state.SkipWithError("records are missing");
+}
+
+/// quantile() of a distribution over three decades at 1 %; `bytes`: what memory_bytes has grown by for each such series, and
+/// `bytes_without` for each that has none, beside their keys.
+void quantile(benchmark::State& state) {
+  constexpr std::size_t kSeries = 1'000, kKeyBytes = 20;
+  const auto bytes_each = [](bool is_distributed) {
+    MetricsCollector collector({.flush_mode = FlushMode::manual});
+    const std::size_t before = collector.flush()->stats().memory_bytes;
+    std::vector<double> values;
+    for (int i = 0; i < 2'000; ++i) values.push_back(std::pow(10, i / 2'000.0 * 3));
+    for (std::size_t i = 0; i < kSeries; ++i) {
+      const Tags tags{{"i", std::to_string(100'000 + i)}};
+      is_distributed ? collector.histogram("series", tags).record(values) : collector.summary("series", tags).record(values);
+      if (i % 16 == 0) (void)collector.flush();
+    }
+    (void)collector.flush();
+    return static_cast<double>(collector.flush()->stats().memory_bytes - before) / static_cast<double>(kSeries) - kKeyBytes;
+  };
+  state.counters["bytes"] = bytes_each(true);
+  state.counters["bytes_without"] = bytes_each(false);
+  MetricsCollector collector({.flush_mode = FlushMode::manual});
+  const Histogram histogram = collector.histogram("series");
+  for (int i = 0; i < 100'000; ++i) histogram.record(std::pow(10, i / 100'000.0 * 3));
+  const auto found = collector.flush()->find("series");
+  constexpr std::size_t kQuantiles = 1'024;
+  time_passes(state, kQuantiles, [&] {
+    for (std::size_t i = 0; i < kQuantiles; ++i) benchmark::DoNotOptimize(found->quantile(static_cast<double>(i) / kQuantiles));
+    return kQuantiles;
+  });
+}
+
 void iterate(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   ManySeries series(count);
@@ -187,6 +246,8 @@ void add_snapshot_benches() {
       ->ArgNames({"series", "percent"})
       ->ArgsProduct({{100'000}, {1, 100}})
       ->UseManualTime();
+  benchmark::RegisterBenchmark("flush_distributed", flush_distributed)->ArgName("series")->Arg(100'000)->UseManualTime();
+  benchmark::RegisterBenchmark("quantile", quantile)->UseManualTime();
   benchmark::RegisterBenchmark("bind_new", bind_new)->ArgName("series")->Arg(100'000)->UseManualTime()->Iterations(1);
   benchmark::RegisterBenchmark("find", find)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("find_in_unordered_map", find_in_unordered_map)->ArgName("series")->Arg(100'000)->UseManualTime();

@@ -23,8 +23,9 @@ BucketCounter::BucketCounter(SeriesRange& series, BucketLease& lease)
 void BucketCounter::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
   Entry* const entries = entries_;
   for_each_distributed(records, count, table, [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
-    if (has_table_index(bits, code)) [[likely]] {
-      const std::int32_t bucket = bucket_index_by_table(bits & ~kSignBit, scale_of(code));
+    if (is_normal(bits)) [[likely]] {
+      // At a scale that has no table the sizes are 0.
+      const std::int32_t bucket = bucket_index_by_table(bits & ~kSignBit, kScaleTables[code]);
       const std::size_t sign = bits >> 63;
       const Entry& entry = entries[index];
       const auto at = static_cast<std::uint32_t>(bucket - entry.first[sign]);
@@ -60,7 +61,8 @@ void BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
   if (code < series_.scale_of(index)) series_.set_scale(index, code);
   // In place only at the scale at which records come, without what is to be filled back, and if nobody shares it.
   Entry& entry = entries_[index];
-  const bool is_direct = writer.is_own() && code == series_.scale_of(index) && (limits == nullptr || limits->expected_interval == 0);
+  const bool is_direct =
+      writer.is_own() && has_table(code) && code == series_.scale_of(index) && (limits == nullptr || limits->expected_interval == 0);
   entry.counts = writer.counts();
   entry.is_wide = of.buckets.get()->is_wide();
   for (const bool sign : {false, true}) {
@@ -71,6 +73,7 @@ void BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
 }
 
 [[gnu::noinline]] void BucketCounter::add_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
+  if (is_nan(bits)) return;
   const BucketPlace place = place_bucket(bits, index, code);
   write(index, [&](BucketWriter& writer) { writer.add(place, 1); });
 }

@@ -73,14 +73,25 @@ constexpr Borders make_borders() noexcept {
     for (std::uint32_t slot = 1, bucket = 0; slot < slots; ++slot) {
       const std::uint64_t begin = static_cast<std::uint64_t>(slot) << (51 - scale);
       while (begin > mantissas[(bucket + 1) * stride]) ++bucket;
-      borders[first + slot] = mantissas[(bucket + 1) * stride] << 12 | (bucket + 1);
+      borders[first + slot] = mantissas[(bucket + 1) * stride] << 12 | (bucket - slot / 2 + 1);
     }
   }
   return borders;
 }
 
+constexpr std::array<ScaleTable, 32> make_scale_tables() noexcept {
+  std::array<ScaleTable, 32> tables{};
+  for (int scale = 0; scale <= kTableScale; ++scale) {
+    const std::uint32_t slots = 2u << scale;
+    tables[static_cast<std::size_t>(scale - kMinScale + 1)] = {slots - 2, slots - 1, -1 - (1023 << scale),
+                                                               static_cast<std::uint8_t>(51 - scale)};
+  }
+  return tables;
+}
+
 }  // namespace
 
+constinit const std::array<ScaleTable, 32> kScaleTables = make_scale_tables();
 constinit const Borders kBucketBorders = make_borders();
 
 std::int32_t bucket_index_slow(std::uint64_t magnitude, int scale) noexcept {

@@ -15,19 +15,30 @@ inline constexpr int kMinScale = -10, kMaxScale = 20;  ///< at the least one, al
 /// Up to this scale (0.07 %) an index takes a table; above it, up to eleven multiplications.
 inline constexpr int kTableScale = 9;
 
-/// For the scales 0 to kTableScale one after another: of each 2^-(s + 1) of an octave the index of the bucket in which it begins, plus one,
-/// below the mantissa (52 bits) at which that bucket ends. There is one border in each at most.
+/// For the scales 0 to kTableScale one after another: of each 2^-(s + 1) of an octave, of which one border at most lies in each, how much
+/// larger the index of the bucket in which it begins is than half its own, plus one; above these twelve bits the mantissa (52 bits) at
+/// which that bucket ends.
 extern const std::array<std::uint64_t, (std::size_t{4} << kTableScale) - 2> kBucketBorders;
+
+/// What is to be known of a scale to find an index by the table.
+struct ScaleTable {
+  std::uint32_t first = 0;  ///< of its entries
+  std::uint32_t mask = 1;   ///< entries - 1
+  std::int32_t bias = 0;    ///< for exponents, and the one that entries have too many
+  std::uint8_t shift = 51;  ///< of a double's bits, which leaves exponent and entry
+};
+/// By scale - kMinScale + 1. Where there is no table, one that harms nobody.
+extern const std::array<ScaleTable, 32> kScaleTables;
 
 /// The same at any scale and of denormals; `magnitude` is the bits of a finite double above zero.
 [[nodiscard]] std::int32_t bucket_index_slow(std::uint64_t magnitude, int scale) noexcept;
 
-/// The bucket of a normal double, exact at every border. Both `scale` and the exponent must be in the table's range.
-[[nodiscard]] inline std::int32_t bucket_index_by_table(std::uint64_t magnitude, int scale) noexcept {
-  const std::uint64_t mantissa = magnitude << 12;
-  const std::uint64_t border = kBucketBorders[(std::uint64_t{2} << scale) - 2 + (mantissa >> (63 - scale))];
-  return ((static_cast<std::int32_t>(magnitude >> 52) - 1023) << scale) + static_cast<std::int32_t>(border & 0xfff) - 1 +
-         static_cast<std::int32_t>(mantissa > border);
+/// The bucket of a normal double, exact at every border; `scale` must have a table.
+[[gnu::always_inline]] inline std::int32_t bucket_index_by_table(std::uint64_t magnitude, const ScaleTable& scale) noexcept {
+  const std::uint64_t at = magnitude >> scale.shift, mantissa = magnitude << 12;
+  const std::uint64_t border = kBucketBorders[scale.first + (at & scale.mask)];
+  return static_cast<std::int32_t>(at >> 1) + static_cast<std::int32_t>(border & 0xfff) + static_cast<std::int32_t>(mantissa > border) +
+         scale.bias;
 }
 
 /// The lower border of a bucket, which the bucket before holds: 2^(index / 2^scale) rounded down; infinite past the largest double.

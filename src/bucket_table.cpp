@@ -9,7 +9,7 @@ namespace {
 constexpr std::size_t kPagesAtOnce = 15;  // 4 KiB
 constexpr std::size_t kPagesBytes = round_up_to_pages(BucketTable::kMostPages * sizeof(BucketTable::Page));
 constexpr std::size_t kKeysBytes = std::size_t{BucketTable::kMostPages} * 2 * sizeof(std::uint64_t);
-constexpr std::size_t kNumbersBytes = std::size_t{BucketTable::kMostPages} * 2 * sizeof(std::uint16_t);
+constexpr std::size_t kCountsAtBytes = std::size_t{BucketTable::kMostPages} * 2 * sizeof(std::uint32_t);
 
 }  // namespace
 
@@ -27,11 +27,11 @@ BucketPlace place_bucket_slow(std::uint64_t bits, std::uint32_t series, ScaleCod
 }
 
 bool BucketTable::reserve(Budget& budget) noexcept {
-  auto* const at = static_cast<unsigned char*>(map_pages(kPagesBytes + kKeysBytes + kNumbersBytes));
+  auto* const at = static_cast<unsigned char*>(map_pages(kPagesBytes + kKeysBytes + kCountsAtBytes));
   if (at == nullptr) return false;
   pages_ = reinterpret_cast<Page*>(at);
   keys_ = reinterpret_cast<std::uint64_t*>(at + kPagesBytes);
-  numbers_ = reinterpret_cast<std::uint16_t*>(at + kPagesBytes + kKeysBytes);
+  counts_at_ = reinterpret_cast<std::uint32_t*>(at + kPagesBytes + kKeysBytes);
   budget_ = &budget;
   return true;
 }
@@ -39,7 +39,7 @@ bool BucketTable::reserve(Budget& budget) noexcept {
 BucketTable::~BucketTable() {
   if (pages_ == nullptr) return;
   budget_->give_back(bytes_);
-  unmap_pages(pages_, kPagesBytes + kKeysBytes + kNumbersBytes);
+  unmap_pages(pages_, kPagesBytes + kKeysBytes + kCountsAtBytes);
 }
 
 void BucketTable::insert(std::uint64_t key, std::uint32_t number) noexcept {
@@ -47,7 +47,7 @@ void BucketTable::insert(std::uint64_t key, std::uint32_t number) noexcept {
   std::size_t slot = hash(key);
   while (keys_[slot] != 0) slot = (slot + 1) & mask;
   keys_[slot] = key;
-  numbers_[slot] = static_cast<std::uint16_t>(number);
+  counts_at_[slot] = static_cast<std::uint32_t>(number * sizeof(Page) + offsetof(Page, counts));
 }
 
 bool BucketTable::try_take(std::size_t slots, std::size_t pages) noexcept {
@@ -80,13 +80,14 @@ void BucketTable::touch(std::uint32_t pages) noexcept {
   const std::size_t slots = std::size_t{1} << (64 - shift_);
   touch_pages(pages_, pages * sizeof(Page));
   touch_pages(keys_, slots * sizeof *keys_);
-  touch_pages(numbers_, slots * sizeof *numbers_);
+  touch_pages(counts_at_, slots * sizeof *counts_at_);
 }
 
 std::uint32_t* BucketTable::find_slow(const BucketPlace& place, std::size_t slot) noexcept {
   const std::size_t mask = (std::size_t{1} << (64 - shift_)) - 1;
   for (; keys_[slot] != 0; slot = (slot + 1) & mask) {
-    if (keys_[slot] == place.key) return &pages_[numbers_[slot]].counts[place.at];
+    if (keys_[slot] == place.key)
+      return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(pages_) + counts_at_[slot]) + place.at;
   }
   if (!make_room()) return nullptr;
   Page& page = pages_[size_];
@@ -109,7 +110,7 @@ void BucketTable::clear(std::uint32_t size) noexcept {
 
 void BucketTable::release() noexcept {
   if (bytes_ == 0) return;
-  release_pages(pages_, kPagesBytes + kKeysBytes + kNumbersBytes);
+  release_pages(pages_, kPagesBytes + kKeysBytes + kCountsAtBytes);
   budget_->give_back(bytes_);
   bytes_ = page_room_ = 0;
   shift_ = 64 - std::countr_zero(kFirstSlots);

@@ -54,16 +54,19 @@ struct PageKey {
 
 inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
 
-/// bucket_index_by_table() knows it: a normal double, and a scale that has a table.
-[[nodiscard]] inline bool has_table_index(std::uint64_t bits, ScaleCode code) noexcept {
-  return ((bits & ~kSignBit) >> 52) - 1 < 2046 && static_cast<std::uint32_t>(scale_of(code)) <= kTableScale;
+/// A double that bucket_index_by_table() takes: no zero, denormal, infinity or NaN.
+[[gnu::always_inline]] inline bool is_normal(std::uint64_t bits) noexcept {
+  constexpr std::uint64_t kLeast = std::uint64_t{1} << 52, kInfinity = std::uint64_t{2047} << 52;
+  return (bits & ~kSignBit) - kLeast < kInfinity - kLeast;
 }
+[[nodiscard]] constexpr bool is_nan(std::uint64_t bits) noexcept { return (bits & ~kSignBit) > std::uint64_t{2047} << 52; }
+[[nodiscard]] constexpr bool has_table(ScaleCode code) noexcept { return code >= scale_code(0) && code <= scale_code(kTableScale); }
 
 /// Where a value of a series is counted; `bits` are those of any double but NaN, `code` is not 0.
 [[gnu::always_inline]] inline BucketPlace place_bucket(std::uint64_t bits, std::uint32_t series, ScaleCode code) noexcept {
-  if (!has_table_index(bits, code)) [[unlikely]]
+  if (!is_normal(bits) || !has_table(code)) [[unlikely]]
     return place_bucket_slow(bits, series, code);
-  return place_of_index(bucket_index_by_table(bits & ~kSignBit, scale_of(code)), (bits & kSignBit) != 0, series, code);
+  return place_of_index(bucket_index_by_table(bits & ~kSignBit, kScaleTables[code]), (bits & kSignBit) != 0, series, code);
 }
 
 /// Counts of buckets, of any series, since it was last emptied: pages of 64 buckets, found by a hash, dense in address space that takes
@@ -91,9 +94,9 @@ class BucketTable {
 
   /// The count of a bucket, whose page is made where there is none. Null: the budget has no page, or it is full.
   [[gnu::always_inline]] std::uint32_t* find(const BucketPlace& place) noexcept {
-    std::size_t slot = hash(place.key);
+    const std::size_t slot = hash(place.key);
     if (keys_[slot] == place.key) [[likely]]
-      return &pages_[numbers_[slot]].counts[place.at];
+      return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(pages_) + counts_at_[slot]) + place.at;
     return find_slow(place, slot);
   }
 
@@ -122,7 +125,7 @@ class BucketTable {
  private:
   static constexpr std::size_t kSlots = std::size_t{kMostPages} * 2;
   static constexpr std::size_t kFirstSlots = 512;
-  static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) + sizeof(std::uint16_t);
+  static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
 
   [[nodiscard]] std::size_t hash(std::uint64_t key) const noexcept { return key * 0x9e3779b97f4a7c15u >> shift_; }
   [[nodiscard]] std::uint32_t* find_slow(const BucketPlace& place, std::size_t slot) noexcept;
@@ -132,7 +135,7 @@ class BucketTable {
 
   Page* pages_ = nullptr;
   std::uint64_t* keys_ = nullptr;
-  std::uint16_t* numbers_ = nullptr;
+  std::uint32_t* counts_at_ = nullptr;              ///< bytes from the first page on
   int shift_ = 64 - std::countr_zero(kFirstSlots);  ///< of the hash: slots in use are a power of two
   std::uint32_t size_ = 0;
   std::size_t bytes_ = 0, page_room_ = 0;  ///< taken from the budget; pages that are

@@ -139,8 +139,6 @@ template <class Visit>
     if (code == 0) continue;
     double value = record->value;
     if (extra_of(head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
-    if (value != value) [[unlikely]]
-      continue;
     visit(index, std::bit_cast<std::uint64_t>(value), code);
   }
 }

@@ -45,7 +45,7 @@ void OverloadSet::touch(std::uint32_t series, std::uint32_t distributions) noexc
 void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept {
   tally_before_ = tally_;
   log_count_ = 0;
-  needs_checks_ = false;
+  needs_checks_ = has_refused_ = false;
   std::uint64_t extras = 0;
   // Copies, as the stores to cells could change the originals for all the compiler knows.
   const FoldTable local = table;
@@ -63,28 +63,31 @@ void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTa
   touched_count_ = touched_by_owner_;
   needs_checks_ = needs_checks_ || extra_of(extras) != kExtraPlain;
   bucket_log_count_ = 0;
-  if (local.scales != nullptr) prepare_buckets(records, count, table);
+  if (local.scales != nullptr) prepare_buckets(records, count, table, has_refused_);
   page_count_ = buckets_.size();
 }
 
 /// What finds no page stays in its series' count, and is not in its distribution.
-void OverloadSet::prepare_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+void OverloadSet::prepare_buckets(const Record* records, std::size_t count, const FoldTable& table, bool has_refused) noexcept {
+  // Counts have four bytes, so many chunks, all in one bucket: the thread has not been looked at for as long.
+  if (++chunks_ > (std::uint32_t{1} << 24)) return;
   std::uint32_t logged = 0;
   const Cell* const cells = cells_;
   for_each_distributed(records, count, table, [&, stamp = table.stamp](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
-    if (cells[index].stamp != stamp) [[unlikely]]  // the budget had no page for its cell
+    if (has_refused && cells[index].stamp != stamp) [[unlikely]]  // the budget had no page for its cell
+      return;
+    if (is_nan(bits)) [[unlikely]]
       return;
     std::uint32_t* const counted = buckets_.find(place_bucket(bits, index, code));
-    if (counted == nullptr || *counted > BucketTable::kMostCount) [[unlikely]]
+    if (counted == nullptr) [[unlikely]]
       return;
-    bucket_log_[logged] = counted;
-    bucket_before_[logged++] = *counted;
+    bucket_log_[logged++] = {counted, *counted};
   });
   bucket_log_count_ = logged;
 }
 
 void OverloadSet::mark_logged(std::uint32_t entry) noexcept {
-  const BucketTable::Where where = buckets_.where(bucket_log_[entry]);
+  const BucketTable::Where where = buckets_.where(bucket_log_[entry].count);
   if (where.page < pages_at_start_) buckets_.page(where.page).marked |= std::uint64_t{1} << where.at;
 }
 
@@ -94,8 +97,8 @@ BucketTable::Page OverloadSet::before_fold(const BucketTable::Page& page) const 
     if ((page.marked >> at & 1) == 0) before.counts[at] = page.counts[at];  // the others may be being changed
   }
   for (std::uint32_t i = 0; i < bucket_log_count_; ++i) {
-    const std::uint32_t* const counted = bucket_log_[i];
-    if (counted >= page.counts && counted < page.counts + kBucketsPerPage) before.counts[counted - page.counts] = bucket_before_[i];
+    const auto& [counted, was] = bucket_log_[i];
+    if (counted >= page.counts && counted < page.counts + kBucketsPerPage) before.counts[counted - page.counts] = was;
   }
   return before;
 }
@@ -105,7 +108,7 @@ BucketTable::Page OverloadSet::before_fold(const BucketTable::Page& page) const 
   Cell& cell = cells_[index];
   if (cell.stamp == 0) {
     if (!take_page(index)) {
-      needs_checks_ = true;
+      needs_checks_ = has_refused_ = true;
       return;
     }
     cell.clear();
@@ -127,7 +130,7 @@ void OverloadSet::fold_prepared(const Record* records, std::size_t count, const 
     fold<false>(records, count, own, found, refuse);
   }
   tally_ += found;
-  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) ++*bucket_log_[i];
+  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) ++*bucket_log_[i].count;
 }
 
 void OverloadSet::clear() noexcept {
@@ -155,7 +158,7 @@ void OverloadSet::release() noexcept {
 void OverloadSet::start_over() noexcept {
   release();
   log_count_ = touched_count_ = touched_by_owner_ = touched_at_start_ = 0;
-  bucket_log_count_ = page_count_ = pages_at_start_ = 0;
+  bucket_log_count_ = page_count_ = pages_at_start_ = chunks_ = 0;
   buckets_.note_empty();
   tally_ = tally_before_ = {};
 }

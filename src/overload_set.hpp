@@ -35,6 +35,7 @@ class OverloadSet {
     if (is_fresh) {
       touched_by_owner_ = 0;
       buckets_.note_empty();
+      chunks_ = 0;
     }
     touched_at_start_ = touched_by_owner_;
     pages_at_start_ = buckets_.size();
@@ -111,7 +112,7 @@ class OverloadSet {
  private:
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;
   void prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept;
-  void prepare_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept;
+  void prepare_buckets(const Record* records, std::size_t count, const FoldTable& table, bool has_refused) noexcept;
   void mark_logged(std::uint32_t entry) noexcept;
   [[nodiscard]] BucketTable::Page before_fold(const BucketTable::Page& page) const noexcept;
 
@@ -126,10 +127,14 @@ class OverloadSet {
   std::uint32_t touched_count_ = 0;     ///< owner while preparing, drainer of a set it owns
   std::uint32_t touched_by_owner_ = 0;  ///< owner's own copy, as it may not look at a set that was flipped away
   std::uint32_t touched_at_start_ = 0;
-  bool needs_checks_ = false;
+  bool needs_checks_ = false, has_refused_ = false;
+  std::uint32_t chunks_ = 0;  ///< prepared since it was fresh; owner only
   BucketTable buckets_;
-  std::uint32_t* bucket_log_[kChunkRecords] = {};  ///< the counts that the fold under way adds one to, each as often as it does
-  std::uint32_t bucket_before_[kChunkRecords] = {};
+  struct Logged {
+    std::uint32_t* count;
+    std::uint32_t before;
+  };
+  Logged bucket_log_[kChunkRecords] = {};  ///< the counts that the fold under way adds one to, each as often as it does
   std::uint32_t bucket_log_count_ = 0;
   std::uint32_t page_count_ = 0, pages_at_start_ = 0;  ///< of buckets_; as touched_count_ and touched_at_start_
   Tally tally_, tally_before_;

@@ -1,0 +1,177 @@
+#include "internals.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+
+using namespace internals;
+
+namespace {
+
+constexpr std::size_t kPlenty = std::size_t{64} << 20;
+
+/// A table and the budget that it has: at its end, whole again.
+struct Table {
+  explicit Table(std::size_t bytes = kPlenty) {
+    budget.set_limit(bytes);
+    table.emplace();
+    REQUIRE(table->reserve(budget));
+  }
+  ~Table() {
+    table.reset();
+    CHECK(budget.used() == 0);
+  }
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  BucketTable* operator->() { return &*table; }
+
+  /// As its reader does.
+  void empty() {
+    table->clear(table->size());
+    table->note_empty();
+  }
+
+  Budget budget;
+  std::optional<BucketTable> table;
+};
+
+/// A page for each series.
+BucketPlace place(std::uint32_t series, std::int32_t index = 0) { return place_of_index(index, false, series, scale_code(6)); }
+
+}  // namespace
+
+TEST_CASE("a bucket's count is found again, and no other's") {
+  Table table;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint32_t> expected;
+  std::mt19937_64 random{1};
+  for (int i = 0; i < 20'000; ++i) {
+    const BucketPlace at = place_of_index(static_cast<std::int32_t>(random() % 1000) - 500, random() % 2 == 0,
+                                          static_cast<std::uint32_t>(random() % 50), scale_code(static_cast<int>(random() % 3)));
+    std::uint32_t* const count = table->find(at);
+    REQUIRE(count != nullptr);
+    REQUIRE(*count == expected[{at.key, at.at}]);
+    ++*count;
+    ++expected[{at.key, at.at}];
+  }
+  std::uint64_t sum = 0;
+  for (std::uint32_t number = 0; number < table->size(); ++number) {
+    const BucketTable::Page& page = table->page(number);
+    for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) {
+      sum += page.counts[at];
+      if (page.counts[at] != 0) REQUIRE(page.counts[at] == expected[{page.key, at}]);
+    }
+  }
+  CHECK(sum == 20'000);
+}
+
+TEST_CASE("where() says the page and the place of a count") {
+  Table table;
+  for (std::uint32_t series = 0; series < 100; ++series) {
+    for (const std::int32_t index : {0, 1, 31, 63}) {
+      const std::uint32_t* const count = table->find(place(series, index));
+      REQUIRE(count != nullptr);
+      const BucketTable::Where where = table->where(count);
+      CHECK(where.page == series);
+      CHECK(where.at == static_cast<std::uint32_t>(index));
+      CHECK(&table->page(where.page).counts[where.at] == count);
+    }
+  }
+}
+
+TEST_CASE("an empty table finds nothing of before, and takes no more memory for the same again") {
+  Table table;
+  std::size_t used = 0;
+  for (int turn = 0; turn < 5; ++turn) {
+    for (std::uint32_t series = 0; series < 2000; ++series) {
+      std::uint32_t* const count = table->find(place(series + static_cast<std::uint32_t>(turn) * 777));
+      REQUIRE(count != nullptr);
+      REQUIRE(*count == 0);
+      *count = series + 1;
+    }
+    CHECK(table->size() == 2000);
+    if (turn == 0) used = table.budget.used();
+    CHECK(table.budget.used() == used);
+    table.empty();
+    CHECK(table->size() == 0);
+  }
+}
+
+TEST_CASE("a table released is as good as new, its memory on nobody's budget") {
+  Table table;
+  for (int turn = 0; turn < 3; ++turn) {
+    for (std::uint32_t series = 0; series < 5000; ++series) {
+      std::uint32_t* const count = table->find(place(series));
+      REQUIRE(count != nullptr);
+      REQUIRE((*count)++ == 0);
+    }
+    table->release();
+    table->note_empty();
+    CHECK(table.budget.used() == 0);
+  }
+}
+
+TEST_CASE("a table that is full refuses new pages, and goes on counting in those it has") {
+  Table table;
+  for (std::uint32_t series = 0; series < BucketTable::kMostPages; ++series) {
+    std::uint32_t* const count = table->find(place(series));
+    REQUIRE(count != nullptr);
+    *count = series;
+  }
+  CHECK(table->size() == BucketTable::kMostPages);
+  const std::size_t used = table.budget.used();
+  CHECK(table->find(place(BucketTable::kMostPages)) == nullptr);
+  CHECK(table->find(place(0, 64)) == nullptr);
+  CHECK(table->size() == BucketTable::kMostPages);
+  CHECK(table.budget.used() == used);
+  std::size_t wrong = 0;
+  for (std::uint32_t series = 0; series < BucketTable::kMostPages; ++series) wrong += *table->find(place(series)) != series;
+  CHECK(wrong == 0);
+  table.empty();
+  CHECK(table->find(place(BucketTable::kMostPages)) != nullptr);
+}
+
+TEST_CASE("a budget that is out refuses pages, wherever it runs out, and keeps those that are") {
+  for (std::size_t limit = 0; limit < 400'000; limit += limit < 20'000 ? 997 : 12'345) {
+    CAPTURE(limit);
+    Table table(limit);
+    std::uint32_t made = 0;
+    for (std::uint32_t series = 0; series < 2000; ++series) {
+      std::uint32_t* const count = table->find(place(series));
+      REQUIRE(table.budget.used() <= limit);
+      if (count == nullptr) break;
+      *count = ++made;
+    }
+    CHECK(table->size() == made);
+    std::size_t wrong = 0;
+    for (std::uint32_t series = 0; series < made; ++series) wrong += *table->find(place(series)) != series + 1;
+    CHECK(wrong == 0);
+    if (made < 2000) {
+      CHECK(table->find(place(1999)) == nullptr);
+      table.budget.set_limit(kPlenty);  // others have left: there is room again
+      CHECK(table->find(place(1999)) != nullptr);
+    }
+  }
+}
+
+TEST_CASE("what was touched beforehand needs no more of the budget") {
+  for (const std::uint32_t pages : {1u, 15u, 256u, 257u, 3000u}) {
+    CAPTURE(pages);
+    Table table;
+    table->touch(pages);
+    const std::size_t used = table.budget.used();
+    CHECK(used > 0);
+    for (std::uint32_t series = 0; series < pages; ++series) REQUIRE(table->find(place(series)) != nullptr);
+    CHECK(table.budget.used() == used);
+  }
+}
+
+TEST_CASE("touching goes as far as the budget does, and harms nothing beyond") {
+  for (const std::size_t limit : {100, 6000, 10'000, 100'000}) {
+    Table table(limit);
+    table->touch(256);
+    CHECK(table.budget.used() <= limit);
+    table.budget.set_limit(kPlenty);
+    for (std::uint32_t series = 0; series < 600; ++series) REQUIRE(table->find(place(series)) != nullptr);
+    CHECK(table->size() == 600);
+  }
+}
