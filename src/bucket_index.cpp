@@ -118,10 +118,13 @@ std::int32_t bucket_index_slow(std::uint64_t magnitude, int scale) noexcept {
 }
 
 double bucket_border(std::int64_t index, int scale) noexcept {
-  if (scale <= 0) return std::ldexp(1.0, static_cast<int>(index << -scale));
-  const auto part = static_cast<std::uint32_t>(index & ((std::int64_t{1} << scale) - 1));
-  const std::uint64_t mantissa = mantissa_of(border_in_octave(part, scale));
-  return std::ldexp(std::bit_cast<double>(std::uint64_t{1023} << 52 | mantissa), static_cast<int>(index >> scale));
+  const bool is_coarse = scale <= 0;
+  const std::uint32_t part = is_coarse ? 0 : static_cast<std::uint32_t>(index & ((std::int64_t{1} << scale) - 1));
+  const auto exponent = static_cast<int>(is_coarse ? index << -scale : index >> scale);
+  const double in_octave = std::bit_cast<double>(std::uint64_t{1023} << 52 | mantissa_of(border_in_octave(part, scale)));
+  const double border = std::ldexp(in_octave, exponent);
+  const bool is_rounded_up = exponent < -1022 && std::ldexp(border, -exponent) > in_octave;  // a denormal has fewer digits
+  return is_rounded_up ? std::nextafter(border, 0.0) : border;
 }
 
 double error_at_scale(int scale) noexcept {

@@ -289,11 +289,13 @@ void BucketWriter::settle() noexcept {
 
 bool BucketWriter::merge(const Buckets& from) noexcept {
   for (const bool sign : {false, true}) {
-    const Buckets::Window& window = from.windows_[sign];
+    const Buckets::Window window = occupied(from, sign);
     if (window.size == 0) continue;
     if (!make_room(sign, window.first, static_cast<std::int32_t>(window.end() - 1), from.scale_, from.total_)) return false;
+    const auto skipped = static_cast<std::uint32_t>(window.first - from.windows_[sign].first);
     for (std::uint32_t i = 0; i < window.size; ++i) {
-      if (const std::uint64_t count = from.count(sign, i)) put(sign, static_cast<std::int32_t>(window.first + i), from.scale_, count);
+      if (const std::uint64_t count = from.count(sign, skipped + i))
+        put(sign, static_cast<std::int32_t>(window.first + i), from.scale_, count);
     }
   }
   for (const PageKey::Special what : {PageKey::zero, PageKey::positive_infinity, PageKey::negative_infinity}) {
