@@ -28,6 +28,7 @@ using namespace pepper;
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::size_t kRoomy = std::size_t{1} << 30, kMostKept = 16;
 constexpr std::size_t kMostValues = 20'000;  ///< of one input: so that none takes long
 
 [[noreturn]] void fail(const char* what, int line) {
@@ -137,12 +138,14 @@ void check_quantiles(const SeriesSnapshot& series, const Series& of, bool is_exa
   }
 }
 
-void check(const Snapshot& snapshot, std::vector<Series>& all, std::uint64_t recorded, std::uint64_t rejected) {
+/// `is_roomy`: there was memory for all that was recorded.
+void check(const Snapshot& snapshot, std::vector<Series>& all, std::uint64_t recorded, std::uint64_t rejected, bool is_roomy) {
   const CollectorStats& stats = snapshot.stats();
   HOLDS(is_balanced(stats));
   HOLDS(stats.pending == 0);
   HOLDS(stats.recorded == recorded);
   HOLDS(stats.rejected == rejected);
+  if (is_roomy) HOLDS(stats.dropped == 0);
   std::uint64_t counted = 0;
   for (Series& of : all) {
     const auto series = snapshot.find(of.name);
@@ -152,6 +155,7 @@ void check(const Snapshot& snapshot, std::vector<Series>& all, std::uint64_t rec
     HOLDS(series->count <= of.values.size());
     if (stats.dropped == 0) HOLDS(series->count == of.values.size());
     HOLDS(distribution.undistributed() <= series->count);
+    if (is_roomy) HOLDS(distribution.undistributed() == 0);
     HOLDS(series->count == distribution.count() - distribution.backfilled() + distribution.undistributed());
     if (of.options.expected_interval == 0) HOLDS(distribution.backfilled() == 0);
     if (distribution.count() == 0) {
@@ -177,8 +181,9 @@ class Program {
     config.flush_mode = FlushMode::manual;
     config.on_error = [](std::string_view) {};
     config.buffer_size = input.one_of<std::size_t>({1, 1, 300, 5000});
-    config.memory_limit_bytes =
-        (std::size_t{1} << 20) + config.buffer_size * 16 + input.one_of<std::size_t>({0, 100'000, 1'000'000, 100'000'000});
+    const auto room = input.one_of<std::size_t>({0, 100'000, 1'000'000, kRoomy});
+    is_roomy_ = room == kRoomy;
+    config.memory_limit_bytes = (std::size_t{1} << 20) + config.buffer_size * 16 + room;
     collector_.emplace(config);
     for (std::size_t i = 0, count = 1 + input.byte() % 4; i < count; ++i) bind();
   }
@@ -274,9 +279,10 @@ class Program {
     ++recorded_;
   }
 
-  void flush() { check(*collector_->flush(), series_, recorded_, rejected_); }
+  void flush() { check(*collector_->flush(), series_, recorded_, rejected_, is_roomy_); }
 
   void keep() {
+    if (kept_.size() == kMostKept) kept_.erase(kept_.begin());
     std::vector<Counts> all;
     auto snapshot = collector_->flush();
     for (const Series& of : series_) all.push_back(counts_of(snapshot->find(of.name)->distribution));
@@ -284,6 +290,7 @@ class Program {
   }
 
   Input& input_;
+  bool is_roomy_ = false;
   std::optional<MetricsCollector> collector_;
   std::vector<Series> series_;
   std::uint64_t recorded_ = 0, rejected_ = 0;
