@@ -80,11 +80,11 @@ constexpr Borders make_borders() noexcept {
 }
 
 constexpr std::array<ScaleTable, 32> make_scale_tables() noexcept {
+  constexpr std::size_t kFirst = 1 - kMinScale;
   std::array<ScaleTable, 32> tables{};
   for (int scale = 0; scale <= kTableScale; ++scale) {
     const std::uint32_t slots = 2u << scale;
-    tables[static_cast<std::size_t>(scale - kMinScale + 1)] = {slots - 2, slots - 1, -1 - (1023 << scale),
-                                                               static_cast<std::uint8_t>(51 - scale)};
+    tables[static_cast<std::size_t>(scale) + kFirst] = {slots - 2, slots - 1, -1 - (1023 << scale), static_cast<std::uint8_t>(51 - scale)};
   }
   return tables;
 }

@@ -13,8 +13,8 @@ namespace {
 /// The value that stands for a bucket: equally far from both its borders, relative to them.
 double middle_of(std::int64_t index, int scale) noexcept { return bucket_border(index, scale) * (1 + error_at_scale(scale)); }
 
-/// Counts are widened when there are so many records: as many more may come in place before the next settle().
-constexpr std::uint64_t kMostNarrow = std::uint64_t{1} << 31;
+/// Counts are widened when there are so many records: as many more, and some chunks, may come in place before the next settle().
+constexpr std::uint64_t kMostNarrow = (std::uint64_t{1} << 31) - 512;
 
 std::int32_t index_of(double magnitude, int scale) noexcept { return bucket_index_slow(std::bit_cast<std::uint64_t>(magnitude), scale); }
 

@@ -122,7 +122,7 @@ class BucketWriter {
   [[nodiscard]] std::byte* counts() const noexcept { return reinterpret_cast<std::byte*>(shared_.at_ + 1); }
   /// Adds up what was changed in place.
   void settle() noexcept;
-  /// Of the other series, or collector. Keeps the lower scale.
+  /// Of another series, or collector. Keeps the lower scale. False: there was no memory for a part of it.
   [[nodiscard]] bool merge(const Buckets& from) noexcept;
 
  private:

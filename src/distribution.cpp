@@ -46,20 +46,22 @@ std::uint64_t Distribution::undistributed() const noexcept { return records_ - (
 int Distribution::scale() const noexcept { return buckets_ == nullptr ? detail::kMaxScale : buckets_->scale(); }
 double Distribution::relative_error() const noexcept { return detail::error_at_scale(scale()); }
 
+double Distribution::least() const noexcept { return backfilled() == 0 ? min_ : std::min(min_, (*begin()).lower); }
+
 double Distribution::quantile(double q) const noexcept {
   const std::uint64_t n = count();
   if (n == 0 || q != q) return kNaN;
-  if (q <= 0) return min_;
+  if (q <= 0) return least();
   if (q >= 1) return max_;
   const double rank = std::ceil(q * static_cast<double>(n));  // from 1 on
   const auto before = static_cast<std::uint64_t>(std::max(rank, 1.0)) - 1;
-  return std::clamp(buckets_->value_at(std::min(before, n - 1)), min_, max_);
+  return std::clamp(buckets_->value_at(std::min(before, n - 1)), least(), max_);
 }
 
 double Distribution::cdf(double x) const noexcept {
   const std::uint64_t n = count();
   if (n == 0 || x != x) return kNaN;
-  if (x < min_) return 0;
+  if (x < least()) return 0;
   if (x >= max_) return 1;
   return std::clamp(buckets_->count_up_to(x) / static_cast<double>(n), 0.0, 1.0);
 }
@@ -67,7 +69,7 @@ double Distribution::cdf(double x) const noexcept {
 std::uint64_t Distribution::count_above(double x) const noexcept {
   const std::uint64_t n = count();
   if (n == 0 || x != x || x >= max_) return 0;
-  if (x < min_) return n;
+  if (x < least()) return n;
   return n - std::min(n, static_cast<std::uint64_t>(std::llround(buckets_->count_up_to(x))));
 }
 

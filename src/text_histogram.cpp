@@ -17,12 +17,17 @@ std::int64_t index_of(const Bucket& bucket, int scale) noexcept {
   return std::isfinite(nearer) && nearer > 0 ? std::llround(std::ldexp(std::log2(nearer), scale)) : 0;
 }
 
-constexpr int kAll = 32;  ///< steps after which a sign is one row
+/// Steps after which a sign is one row, all that is finite, all.
+constexpr int kSign = 32, kFinite = 33, kAll = 34;
 
 bool are_together(const Bucket& a, const Bucket& b, int scale, int steps) noexcept {
-  const auto is_special = [](const Bucket& bucket) { return bucket.lower == bucket.upper; };
-  return !is_special(a) && !is_special(b) && (a.lower < 0) == (b.lower < 0) &&
-         (steps == kAll || index_of(a, scale) >> steps == index_of(b, scale) >> steps);
+  const auto is_infinite = [](const Bucket& bucket) { return bucket.lower == bucket.upper && bucket.lower != 0; };
+  const auto is_zero = [](const Bucket& bucket) { return bucket.lower == 0 && bucket.upper == 0; };
+  if (steps == kAll) return true;
+  if (is_infinite(a) || is_infinite(b)) return false;
+  if (steps == kFinite) return true;
+  if (is_zero(a) || is_zero(b) || (a.lower < 0) != (b.lower < 0)) return false;
+  return steps == kSign || index_of(a, scale) >> steps == index_of(b, scale) >> steps;
 }
 
 /// Buckets that are one at `steps` scales below share a row.
@@ -44,6 +49,7 @@ std::vector<Bucket> group(const Distribution& distribution, int steps) {
 }  // namespace
 
 std::string SeriesSnapshot::histogram_text(std::size_t rows, std::size_t width) const {
+  if (rows == 0) return "";
   std::vector<Bucket> groups;
   for (int steps = 0; steps <= kAll; ++steps) {
     groups = group(distribution, steps);
@@ -66,8 +72,9 @@ std::string SeriesSnapshot::histogram_text(std::size_t rows, std::size_t width) 
   for (std::size_t row = 0; row < groups.size(); ++row) {
     const double share = static_cast<double>(groups[row].count) / static_cast<double>(most);
     const auto bar = std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(room)));  // none is empty
-    text += std::string(label_width - labels[row].size(), ' ') + labels[row] + "  ";
-    text += std::string(count_width - counts[row].size(), ' ') + counts[row] + "  " + std::string(bar, '#') + '\n';
+    std::string line = std::string(label_width - labels[row].size(), ' ') + labels[row] + "  ";
+    line += std::string(count_width - counts[row].size(), ' ') + counts[row] + "  " + std::string(bar, '#');
+    text += line.substr(0, width) + '\n';
   }
   return text;
 }

@@ -218,7 +218,7 @@ TEST_CASE("quantiles of what was filled back lie below what was recorded") {
   REQUIRE(distribution.count() == 10);  // 100, and 90, 80, ... 10 that nobody recorded
   CHECK(found->min == 100);             // what was recorded
   CHECK(distribution.quantile(0.5) == doctest::Approx(50).epsilon(0.02));
-  CHECK(distribution.quantile(0.1) == doctest::Approx(10).epsilon(0.02));
+  CHECK(distribution.quantile(0.1) == doctest::Approx(10).epsilon(0.06));  // counted down from 100 as its bucket has it
   CHECK(distribution.quantile(1) == 100);
   CHECK(distribution.cdf(55) == doctest::Approx(0.5).epsilon(0.02));
   CHECK(distribution.count_above(55) == 5);

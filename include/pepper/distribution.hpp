@@ -36,7 +36,8 @@ class Distribution {
   /// Records of the series that are missing here: memory_limit_bytes had no room for their buckets, or they came by record(name, ...)
   /// before the series was bound. All else that the series says has them.
   [[nodiscard]] std::uint64_t undistributed() const noexcept;
-  /// Values that nobody recorded: see SeriesOptions::expected_interval.
+  /// Values that nobody recorded: see SeriesOptions::expected_interval. They are counted down from the value that stands for a record's
+  /// bucket, so that one which is a multiple of the interval within relative_error() may have one fewer.
   [[nodiscard]] std::uint64_t backfilled() const noexcept;
   /// Of the buckets: there are 2^scale in an octave. -10 to 20.
   [[nodiscard]] int scale() const noexcept;
@@ -44,12 +45,14 @@ class Distribution {
   [[nodiscard]] double relative_error() const noexcept;
 
   /// The value whose rank among the n = count() records, in ascending order, is ceil(q n), within relative_error() of it, and within
-  /// [min, max]. Monotone in q; q <= 0 is min, q >= 1 is max. NaN where there is no record, or q is NaN. O(buckets).
+  /// [min, max]; what was filled back may lie below min. Monotone in q; q <= 0 is min, q >= 1 is max. NaN where there is no record, or q is
+  /// NaN. O(buckets).
   [[nodiscard]] double quantile(double q) const noexcept;
-  /// The share of the records that are at most x, 0 to 1: exact at borders of buckets, linear between them. NaN where there is no record,
+  /// The share of the records that are at most x, 0 to 1: exact at borders of buckets, linear between them. (At a negative border it is
+  /// the share below x, as that bucket begins with x.) NaN where there is no record,
   /// or x is NaN. O(buckets).
   [[nodiscard]] double cdf(double x) const noexcept;
-  /// Records above x, rounded where x is no border of a bucket. 0 for NaN. O(buckets).
+  /// Records that are not at most x, as cdf() has it; rounded where x is no border of a bucket. 0 for NaN. O(buckets).
   [[nodiscard]] std::uint64_t count_above(double x) const noexcept;
 
   /// The buckets that are not empty, in ascending order.
@@ -57,6 +60,8 @@ class Distribution {
   [[nodiscard]] Iterator end() const noexcept;
 
  private:
+  [[nodiscard]] double least() const noexcept;
+
   const detail::Buckets* buckets_ = nullptr;
   std::uint64_t records_ = 0;
   double min_ = 0, max_ = 0;
