@@ -73,7 +73,8 @@ void saturate(benchmark::State& state) {
     state.counters["spilled"] = static_cast<double>(stats.spilled) / static_cast<double>(expected);
     state.counters["flushes"] = static_cast<double>(stats.flushes);
     std::uint64_t missing = 0;
-    for (const SeriesSnapshot& one : *collector.snapshot()) missing += one.distribution.undistributed();
+    const auto snapshot = collector.snapshot();
+    for (const SeriesSnapshot& one : *snapshot) missing += one.distribution.undistributed();
     if (missing != 0) state.SkipWithError("records are missing in distributions");
     if (stats.recorded != expected || stats.aggregated != expected) state.SkipWithError("records are missing");
   }

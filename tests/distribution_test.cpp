@@ -214,7 +214,8 @@ TEST_CASE("what threads fold themselves lands in the same buckets as what the fl
     std::vector<std::jthread> threads;
     for (std::size_t t = 0; t < kThreads; ++t) threads.emplace_back([&, t] { record(histograms, t); });
     for (int i = 0; i < 200; ++i) {
-      for (const SeriesSnapshot& one : *collector.flush()) REQUIRE(one.distribution.count() == one.count);
+      const auto snapshot = collector.flush();
+      for (const SeriesSnapshot& one : *snapshot) REQUIRE(one.distribution.count() == one.count);
     }
   }
   for (std::size_t t = 0; t < kThreads; ++t) {
