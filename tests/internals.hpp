@@ -53,7 +53,7 @@ class Driver {
  public:
   static constexpr std::uint32_t kSeries = 8, kBase = 100;
   static constexpr std::uint32_t kDistributed = 1;  ///< the one series with a distribution
-  static constexpr int kScale = 3;
+  static constexpr int kScale = 0;
   static constexpr std::size_t kChunks = 4;
 
   Driver() {
@@ -94,8 +94,9 @@ class Driver {
       });
       lost += tally[Found::overflow];
       block.visit_buckets(claim, [this](const BucketTable::Page& page) {
-        for (std::uint32_t i = 0; i < kBucketsPerPage; ++i)
-          taken.add_to_bucket(PageKey::first_index(page.key) + static_cast<int>(i), page.counts[i]);
+        for (std::uint32_t i = 0; i < kBucketsPerPage; ++i) {  // few instructions, as tests stop at each
+          if (page.counts[i] != 0) taken.add_to_bucket(PageKey::first_index(page.key) + static_cast<int>(i), page.counts[i]);
+        }
       });
     }
     block.finish(claim);
@@ -139,13 +140,13 @@ class Driver {
   /// By series, and by bucket for the one that has them.
   struct Counts {
     std::array<Sum, kSeries> series{};
-    std::array<std::uint64_t, 128> buckets{};
+    std::array<std::uint64_t, 12> buckets{};
     void add(std::uint32_t index, double value) noexcept {
       series[index].add(value);
       if (index == kDistributed) add_to_bucket(bucket_index_slow(std::bit_cast<std::uint64_t>(value), kScale), 1);
     }
     void add_to_bucket(int index, std::uint64_t count) noexcept {
-      if (count != 0) buckets[static_cast<std::size_t>(index + 1)] += count;  // values are from 1 to 1000
+      buckets[static_cast<std::size_t>(index + 1)] += count;  // values are from 1 to 1000
     }
     [[nodiscard]] const Sum& operator[](std::size_t index) const noexcept { return series[index]; }
     friend bool operator==(const Counts&, const Counts&) = default;
