@@ -79,10 +79,7 @@ class BucketTable {
     std::uint32_t counts[kBucketsPerPage];
   };
 
-  /// The least it may be made for is one page.
   static constexpr std::uint32_t kMostPages = 1u << 15;
-  /// A count that has come so far takes no more: it could overflow within a chunk.
-  static constexpr std::uint32_t kMostCount = ~std::uint32_t{0} - 256;
 
   BucketTable() noexcept = default;
   BucketTable(const BucketTable&) = delete;
