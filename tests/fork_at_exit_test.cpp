@@ -21,8 +21,7 @@ void fork_after_the_end(void*) {
     add_times(hits, kManyRecords);
     return has_exactly(*after_the_end->flush(), "hits", kManyRecords);
   });
-  int status = -1;
-  const bool is_right = waitpid(child, &status, 0) == child && status == 0;
+  const bool is_right = status_of(child) == 0;
   std::printf("child: %s, parent: %s\n", is_right ? "right" : "WRONG", has_exactly(*after_the_end->flush(), "hits", 8) ? "right" : "WRONG");
   std::fflush(stdout);
 }

@@ -4,11 +4,7 @@
 #include "single_step.hpp"
 #include "threads.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cstdio>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -88,14 +84,7 @@ void check_everywhere(std::size_t chunks, bool is_pool_empty) {
       add(mine, (chunks + 1) * kChunkRecords);
       mine_made += (chunks + 1) * kChunkRecords;
     } else {
-      std::fflush(nullptr);
-      const pid_t child = fork();
-      if (child == 0) {
-        alarm(30);
-        _exit(counts_its_own_alone(*collector, mine, theirs) ? 0 : 1);
-      }
-      int status = -1;
-      wrong += waitpid(child, &status, 0) != child || status != 0;
+      wrong += forked::status_of(forked::fork_into([&] { return counts_its_own_alone(*collector, mine, theirs); })) != 0;
       const auto snapshot = collector->flush();
       const std::uint64_t count = snapshot->find("theirs")->count;
       wrong += count < made || count > made + 1 || snapshot->find("mine")->count != mine_made;
