@@ -1,5 +1,8 @@
 #include "bucket_counter.hpp"
 
+#include "distributed.hpp"
+
+#include <algorithm>
 #include <new>
 
 namespace pepper::detail {
@@ -9,33 +12,48 @@ namespace {
 /// A narrow count may take so many records between two looks at it: see BucketWriter.
 constexpr std::uint64_t kMostRecords = std::uint64_t{1} << 31;
 
+/// Series whose counts may be in a cache.
+constexpr std::uint32_t kCached = 4096;
+constexpr std::size_t kAhead = 64;
+
 }  // namespace
 
 BucketCounter::BucketCounter(SeriesRange& series, BucketLease& lease)
     : series_(series),
       lease_(lease),
       capacity_(series.capacity()),
-      entries_pages_(capacity_ * sizeof(Entry), false),
+      spans_pages_(capacity_ * sizeof(BucketSpan), false),
       series_pages_(capacity_ * sizeof(SeriesBuckets), false),
-      entries_(reinterpret_cast<Entry*>(entries_pages_.data())),
+      spans_(reinterpret_cast<BucketSpan*>(spans_pages_.data())),
       series_buckets_(reinterpret_cast<SeriesBuckets*>(series_pages_.data())) {}
 
 void BucketCounter::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
-  Entry* const entries = entries_;
-  for_each_distributed(records, count, table, [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
-    if (is_normal(bits)) [[likely]] {
-      // At a scale that has no table the sizes are 0.
-      const std::int32_t bucket = bucket_index_by_table(bits & ~kSignBit, kScaleTables[code]);
-      const std::size_t sign = bits >> 63;
-      const Entry& entry = entries[index];
-      const auto at = static_cast<std::uint32_t>(bucket - entry.first[sign]);
-      if (at < entry.size[sign]) [[likely]] {
-        entry.add(sign == 0 ? at : std::size_t{entry.size[0]} + at);
-        return;
-      }
+  if (capacity_ <= kCached) {
+    for_each_distributed(
+        records, count, table, spans_, [](std::uint32_t* counted) { ++*counted; },
+        [this](std::uint32_t index, std::uint64_t bits, ScaleCode code) { add_slow(index, bits, code); });
+  } else {
+    // Counts of so many series are far away: all are sent for before the first is changed.
+    std::uint32_t* pending[kAhead];
+    std::size_t pending_count = 0;
+    const auto change = [&] {
+      for (std::size_t i = 0; i < pending_count; ++i) ++*pending[i];
+      pending_count = 0;
+    };
+    for (std::size_t at = 0; at < count; at += kAhead) {
+      for_each_distributed(
+          records + at, std::min(kAhead, count - at), table, spans_,
+          [&](std::uint32_t* counted) {
+            __builtin_prefetch(counted, 1);
+            pending[pending_count++] = counted;
+          },
+          [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
+            change();  // this may move them
+            add_slow(index, bits, code);
+          });
+      change();
     }
-    add_slow(index, bits, code);
-  });
+  }
   counted_records_ += count;
   if (counted_records_ > kMostRecords) settle();
 }
@@ -59,21 +77,23 @@ void BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
   if (of.buckets.get() == nullptr) return;
   const ScaleCode code = scale_code(of.buckets.get()->scale());
   if (code < series_.scale_of(index)) series_.set_scale(index, code);
-  // In place only at the scale at which records come, without what is to be filled back, and if nobody shares it.
-  Entry& entry = entries_[index];
-  const bool is_direct =
-      writer.is_own() && has_table(code) && code == series_.scale_of(index) && (limits == nullptr || limits->expected_interval == 0);
-  entry.counts = writer.counts();
-  entry.is_wide = of.buckets.get()->is_wide();
-  for (const bool sign : {false, true}) {
-    const Buckets::Window& window = of.buckets.get()->window(sign);
-    entry.first[sign] = window.first;
-    entry.size[sign] = is_direct ? window.size : 0;
-  }
+  // In place only what nobody shares, at the scale at which records come, without anything that is to be filled back.
+  const Buckets& buckets = *of.buckets.get();
+  of.is_direct = writer.is_own() && code == series_.scale_of(index) && (limits == nullptr || limits->expected_interval == 0);
+  const Buckets::Window& positive = buckets.window(false);
+  spans_[index] = of.is_direct && !buckets.is_wide() ? BucketSpan::of(writer.counts(), positive.first, positive.size, code) : BucketSpan{};
+}
+
+bool BucketCounter::add_in_place(SeriesBuckets& of, std::uint64_t bits, ScaleCode code) noexcept {
+  const std::uint64_t magnitude = bits & ~kSignBit;
+  if (!of.is_direct || !is_normal(bits) || scale_code(of.buckets.get()->scale()) != code) return false;
+  const std::int32_t index =
+      has_table(code) ? bucket_index_by_table(magnitude, kScaleTables[code]) : bucket_index_slow(magnitude, scale_of(code));
+  return BucketWriter(of.buckets, {}, lease_).add_one((bits & kSignBit) != 0, index);
 }
 
 [[gnu::noinline]] void BucketCounter::add_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
-  if (is_nan(bits)) return;
+  if (is_nan(bits) || add_in_place(series_buckets_[index], bits, code)) return;
   const BucketPlace place = place_bucket(bits, index, code);
   write(index, [&](BucketWriter& writer) { writer.add(place, 1); });
 }
@@ -87,7 +107,8 @@ void BucketCounter::settle() noexcept {
   for (const std::uint32_t index : open_) {
     SeriesBuckets& of = series_buckets_[index];
     of.is_open = false;
-    entries_[index].size[0] = entries_[index].size[1] = 0;
+    of.is_direct = false;
+    spans_[index] = {};
     BucketWriter(of.buckets, {}, lease_).settle();
   }
   open_.clear();
@@ -97,8 +118,8 @@ void BucketCounter::settle() noexcept {
 void BucketCounter::start_over() noexcept {
   for (const std::uint32_t index : distributed_) {
     series_buckets_[index].buckets = SharedBuckets{};
-    series_buckets_[index].is_known = series_buckets_[index].is_open = false;
-    entries_[index].size[0] = entries_[index].size[1] = 0;
+    series_buckets_[index].is_known = series_buckets_[index].is_open = series_buckets_[index].is_direct = false;
+    spans_[index] = {};
   }
   distributed_.clear();
   open_.clear();

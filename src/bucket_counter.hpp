@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bucket_span.hpp"
 #include "bucket_table.hpp"
 #include "buckets.hpp"
 #include "budget.hpp"
@@ -34,27 +35,16 @@ class BucketCounter {
   void start_over() noexcept;
 
  private:
-  /// Where the counts of a series are that may be changed in place; sizes of 0 send to add_slow().
-  struct Entry {
-    std::byte* counts;      ///< of positive buckets, then of negative ones
-    std::int32_t first[2];  ///< index of the first, positive and negative
-    std::uint32_t size[2];
-    bool is_wide;  ///< counts have eight bytes, and not four
-    void add(std::size_t at) const noexcept {
-      if (is_wide) [[unlikely]] {
-        ++reinterpret_cast<std::uint64_t*>(counts)[at];
-      } else {
-        ++reinterpret_cast<std::uint32_t*>(counts)[at];
-      }
-    }
-  };
   struct SeriesBuckets {
     SharedBuckets buckets;
-    bool is_known;  ///< is in distributed_
-    bool is_open;   ///< is in open_
+    bool is_known;   ///< is in distributed_
+    bool is_open;    ///< is in open_
+    bool is_direct;  ///< its counts may be changed in place, each by itself
   };
 
+  /// Counts what is in none of `spans_`.
   void add_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept;
+  [[nodiscard]] bool add_in_place(SeriesBuckets& of, std::uint64_t bits, ScaleCode code) noexcept;
   /// Has a writer change the series' distribution by add(writer).
   template <class Add>
   void write(std::uint32_t index, Add&& add) noexcept;
@@ -62,8 +52,8 @@ class BucketCounter {
   SeriesRange& series_;
   BucketLease& lease_;
   const std::uint32_t capacity_;
-  const Pages entries_pages_, series_pages_;
-  Entry* const entries_;
+  const Pages spans_pages_, series_pages_;
+  BucketSpan* const spans_;  ///< of counts that may be changed in place and have four bytes
   SeriesBuckets* const series_buckets_;
   std::vector<std::uint32_t> distributed_, open_;  ///< series that have had one; that were changed since settle()
   std::uint64_t counted_records_ = 0;

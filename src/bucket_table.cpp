@@ -1,15 +1,16 @@
 #include "bucket_table.hpp"
 
-#include <cstring>
+#include <algorithm>
 
 namespace pepper::detail {
 
 namespace {
 
-constexpr std::size_t kPagesAtOnce = 15;  // 4 KiB
-constexpr std::size_t kPagesBytes = round_up_to_pages(BucketTable::kMostPages * sizeof(BucketTable::Page));
-constexpr std::size_t kKeysBytes = std::size_t{BucketTable::kMostPages} * 2 * sizeof(std::uint64_t);
-constexpr std::size_t kCountsAtBytes = std::size_t{BucketTable::kMostPages} * 2 * sizeof(std::uint32_t);
+constexpr std::uint32_t kMostPages = BucketTable::kMostPages, kPagesAtOnce = 16;
+constexpr std::size_t kMostSlots = std::size_t{kMostPages} * 2;
+constexpr std::size_t kBytesOfPage = kBucketsPerPage * sizeof(std::uint32_t) + sizeof(std::uint64_t);  // with its key
+constexpr std::size_t kBytesOfSlot = sizeof(std::uint64_t) + sizeof(std::uint32_t);
+constexpr std::size_t kAllBytes = round_up_to_pages(kMostPages * kBytesOfPage + kMostSlots * kBytesOfSlot);
 
 }  // namespace
 
@@ -27,90 +28,102 @@ BucketPlace place_bucket_slow(std::uint64_t bits, std::uint32_t series, ScaleCod
 }
 
 bool BucketTable::reserve(Budget& budget) noexcept {
-  auto* const at = static_cast<unsigned char*>(map_pages(kPagesBytes + kKeysBytes + kCountsAtBytes));
+  auto* at = static_cast<unsigned char*>(map_pages(kAllBytes));
   if (at == nullptr) return false;
-  pages_ = reinterpret_cast<Page*>(at);
-  keys_ = reinterpret_cast<std::uint64_t*>(at + kPagesBytes);
-  counts_at_ = reinterpret_cast<std::uint32_t*>(at + kPagesBytes + kKeysBytes);
+  counts_ = reinterpret_cast<std::uint32_t*>(at);
+  keys_ = reinterpret_cast<std::uint64_t*>(at += kMostPages * kBucketsPerPage * sizeof *counts_);
+  slot_keys_ = reinterpret_cast<std::uint64_t*>(at += kMostPages * sizeof *keys_);
+  slot_pages_ = reinterpret_cast<std::uint32_t*>(at += kMostSlots * sizeof *slot_keys_);
   budget_ = &budget;
   return true;
 }
 
 BucketTable::~BucketTable() {
-  if (pages_ == nullptr) return;
+  if (counts_ == nullptr) return;
   budget_->give_back(bytes_);
-  unmap_pages(pages_, kPagesBytes + kKeysBytes + kCountsAtBytes);
+  unmap_pages(counts_, kAllBytes);
 }
 
 void BucketTable::insert(std::uint64_t key, std::uint32_t number) noexcept {
-  const std::size_t mask = (std::size_t{1} << (64 - shift_)) - 1;
+  const std::size_t mask = slots() - 1;
   std::size_t slot = hash(key);
-  while (keys_[slot] != 0) slot = (slot + 1) & mask;
-  keys_[slot] = key;
-  counts_at_[slot] = static_cast<std::uint32_t>(number * sizeof(Page) + offsetof(Page, counts));
+  while (slot_keys_[slot] != 0) slot = (slot + 1) & mask;
+  slot_keys_[slot] = key;
+  slot_pages_[slot] = number;
 }
 
 bool BucketTable::try_take(std::size_t slots, std::size_t pages) noexcept {
-  const std::size_t bytes = slots * kSlotBytes + pages * sizeof(Page);
+  const std::size_t bytes = slots * kBytesOfSlot + pages * kBytesOfPage;
   if (bytes != 0 && !budget_->try_take(bytes)) return false;
   bytes_ += bytes;
   page_room_ += pages;
   return true;
 }
 
-/// For one page more; the slots are half full at most.
-bool BucketTable::make_room() noexcept {
-  if (size_ == kMostPages) return false;
-  const std::size_t slots = std::size_t{1} << (64 - shift_);
-  const bool is_full = size_ * 2 == slots;
-  if (!try_take(bytes_ == 0 || is_full ? slots : 0, size_ == page_room_ ? kPagesAtOnce : 0)) return false;
-  if (!is_full) return true;
-  std::memset(keys_, 0, slots * sizeof *keys_);
-  --shift_;
-  for (std::uint32_t number = 0; number < size_; ++number) insert(pages_[number].key, number);
+/// For so many pages more; the slots are half full at most.
+bool BucketTable::make_room(std::uint32_t pages) noexcept {
+  const std::size_t size = std::size_t{size_} + pages;
+  if (size > kMostPages) return false;
+  int shift = shift_;
+  while (size * 2 > std::size_t{1} << (64 - shift)) --shift;
+  const std::size_t more_slots = (std::size_t{1} << (64 - shift)) - (bytes_ == 0 ? 0 : slots());
+  if (!try_take(more_slots, size <= page_room_ ? 0 : std::max<std::size_t>(size - page_room_, kPagesAtOnce))) return false;
+  if (shift == shift_) return true;
+  std::fill_n(slot_keys_, slots(), 0);
+  shift_ = shift;
+  for (std::uint32_t number = 0; number < size_; ++number) insert(keys_[number], number);
   return true;
 }
 
 void BucketTable::touch(std::uint32_t pages) noexcept {
-  if (bytes_ != 0 || !try_take(kFirstSlots, pages)) return;
-  while (pages * 2 > std::size_t{1} << (64 - shift_)) {
-    if (!try_take(std::size_t{1} << (64 - shift_), 0)) break;
-    --shift_;
-  }
-  const std::size_t slots = std::size_t{1} << (64 - shift_);
-  touch_pages(pages_, pages * sizeof(Page));
-  touch_pages(keys_, slots * sizeof *keys_);
-  touch_pages(counts_at_, slots * sizeof *counts_at_);
+  if (bytes_ != 0 || !make_room(std::min(pages, kMostPages))) return;
+  touch_pages(counts_, pages * kBucketsPerPage * sizeof *counts_);
+  touch_pages(keys_, pages * sizeof *keys_);
+  touch_pages(slot_keys_, slots() * sizeof *slot_keys_);
+  touch_pages(slot_pages_, slots() * sizeof *slot_pages_);
 }
 
-std::uint32_t* BucketTable::find_slow(const BucketPlace& place, std::size_t slot) noexcept {
-  const std::size_t mask = (std::size_t{1} << (64 - shift_)) - 1;
-  for (; keys_[slot] != 0; slot = (slot + 1) & mask) {
-    if (keys_[slot] == place.key)
-      return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(pages_) + counts_at_[slot]) + place.at;
+void BucketTable::add_page(std::uint64_t key) noexcept {
+  keys_[size_] = key;  // its counts are 0 since it was mapped or cleared
+  insert(key, size_++);
+}
+
+std::uint32_t* BucketTable::find(const BucketPlace& place) noexcept {
+  const std::size_t mask = slots() - 1;
+  std::size_t slot = hash(place.key);
+  while (slot_keys_[slot] != place.key) {
+    if (slot_keys_[slot] == 0) {
+      if (!make_room(1)) return nullptr;
+      add_page(place.key);
+      return counts_ + std::size_t{size_ - 1} * kBucketsPerPage + place.at;
+    }
+    slot = (slot + 1) & mask;
   }
-  if (!make_room()) return nullptr;
-  Page& page = pages_[size_];
-  page.key = place.key;  // its counts are 0 since it was mapped or cleared
-  insert(place.key, size_++);
-  return &page.counts[place.at];
+  return counts_ + std::size_t{slot_pages_[slot]} * kBucketsPerPage + place.at;
+}
+
+std::uint32_t* BucketTable::make_run(std::uint64_t first_key, std::uint32_t pages) noexcept {
+  if (size_ + pages > kMostPages / 2 || !make_room(pages)) return nullptr;
+  const std::uint32_t first = size_;
+  for (std::uint32_t i = 0; i < pages; ++i) add_page(first_key + i);
+  return counts_ + std::size_t{first} * kBucketsPerPage;
 }
 
 void BucketTable::clear(std::uint32_t size) noexcept {
-  const std::size_t mask = (std::size_t{1} << (64 - shift_)) - 1;
-  // The newest first, so that no search for an older one meets a gap.
+  const std::size_t mask = slots() - 1;
+  // Each page is in the hash, so that a search needs no free slot to end. It may end at the slot of a page with the same key, which goes
+  // too.
   for (std::uint32_t number = size; number-- != 0;) {
-    const std::uint64_t key = pages_[number].key;
-    std::size_t slot = hash(key);
-    while (keys_[slot] != key) slot = (slot + 1) & mask;
-    keys_[slot] = 0;
+    std::size_t slot = hash(keys_[number]);
+    while (slot_keys_[slot] != keys_[number]) slot = (slot + 1) & mask;
+    slot_keys_[slot] = 0;
   }
-  std::memset(pages_, 0, size * sizeof(Page));
+  std::fill_n(counts_, std::size_t{size} * kBucketsPerPage, 0);
 }
 
 void BucketTable::release() noexcept {
   if (bytes_ == 0) return;
-  release_pages(pages_, kPagesBytes + kKeysBytes + kCountsAtBytes);
+  release_pages(counts_, kAllBytes);
   budget_->give_back(bytes_);
   bytes_ = page_room_ = 0;
   shift_ = 64 - std::countr_zero(kFirstSlots);

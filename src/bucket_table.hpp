@@ -70,16 +70,15 @@ inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
 }
 
 /// Counts of buckets, of any series, since it was last emptied: pages of 64 buckets, found by a hash, dense in address space that takes
-/// memory only where it is touched, so that counting never allocates. One owner at a time; see OverloadSet and Drain.
+/// memory only where it is touched, so that counting never allocates. One owner at a time; see OverloadSet.
 class BucketTable {
  public:
   struct Page {
     std::uint64_t key;
-    std::uint64_t marked;  ///< the reader's: buckets whose count is in a log
-    std::uint32_t counts[kBucketsPerPage];
+    const std::uint32_t* counts;
   };
 
-  static constexpr std::uint32_t kMostPages = 1u << 15;
+  static constexpr std::uint32_t kMostPages = 1u << 16;
 
   BucketTable() noexcept = default;
   BucketTable(const BucketTable&) = delete;
@@ -90,27 +89,17 @@ class BucketTable {
   [[nodiscard]] bool reserve(Budget& budget) noexcept;
 
   /// The count of a bucket, whose page is made where there is none. Null: the budget has no page, or it is full.
-  [[gnu::always_inline]] std::uint32_t* find(const BucketPlace& place) noexcept {
-    const std::size_t slot = hash(place.key);
-    if (keys_[slot] == place.key) [[likely]]
-      return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(pages_) + counts_at_[slot]) + place.at;
-    return find_slow(place, slot);
-  }
+  [[nodiscard]] std::uint32_t* find(const BucketPlace& place) noexcept;
+  /// The first count of so many neighbouring pages, made in a row, so that who keeps it needs no hash. Where a bucket has a page already,
+  /// both count. Null: the budget has no pages, or they are more than half of all.
+  [[nodiscard]] std::uint32_t* make_run(std::uint64_t first_key, std::uint32_t pages) noexcept;
 
   /// Pages so far. Changed by who counts alone, who may not look at a table that was taken away: so it is told of the emptying later.
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   void note_empty() noexcept { size_ = 0; }
-  [[nodiscard]] Page& page(std::uint32_t number) const noexcept { return pages_[number]; }
-
-  struct Where {
-    std::uint32_t page, at;
-  };
-  /// Of a count that find() has given.
-  [[nodiscard]] Where where(const std::uint32_t* count) const noexcept {
-    const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(count) - reinterpret_cast<const std::byte*>(pages_));
-    return {static_cast<std::uint32_t>(offset / sizeof(Page)),
-            static_cast<std::uint32_t>((offset % sizeof(Page) - offsetof(Page, counts)) / sizeof(std::uint32_t))};
-  }
+  [[nodiscard]] Page page(std::uint32_t number) const noexcept { return {keys_[number], counts_ + std::size_t{number} * kBucketsPerPage}; }
+  /// Of all pages, one after another.
+  [[nodiscard]] std::uint32_t* counts() const noexcept { return counts_; }
 
   /// Takes and touches memory for so many pages, as far as the budget goes. Before it was ever used.
   void touch(std::uint32_t pages) noexcept;
@@ -120,19 +109,19 @@ class BucketTable {
   void release() noexcept;
 
  private:
-  static constexpr std::size_t kSlots = std::size_t{kMostPages} * 2;
   static constexpr std::size_t kFirstSlots = 512;
-  static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
 
+  [[nodiscard]] std::size_t slots() const noexcept { return std::size_t{1} << (64 - shift_); }
   [[nodiscard]] std::size_t hash(std::uint64_t key) const noexcept { return key * 0x9e3779b97f4a7c15u >> shift_; }
-  [[nodiscard]] std::uint32_t* find_slow(const BucketPlace& place, std::size_t slot) noexcept;
-  [[nodiscard]] bool make_room() noexcept;
+  [[nodiscard]] bool make_room(std::uint32_t pages) noexcept;
   [[nodiscard]] bool try_take(std::size_t slots, std::size_t pages) noexcept;
+  void add_page(std::uint64_t key) noexcept;
   void insert(std::uint64_t key, std::uint32_t number) noexcept;
 
-  Page* pages_ = nullptr;
-  std::uint64_t* keys_ = nullptr;
-  std::uint32_t* counts_at_ = nullptr;              ///< bytes from the first page on
+  std::uint32_t* counts_ = nullptr;                 ///< by page; all 0 where no page is
+  std::uint64_t* keys_ = nullptr;                   ///< by page
+  std::uint64_t* slot_keys_ = nullptr;              ///< by slot of the hash; 0: free
+  std::uint32_t* slot_pages_ = nullptr;             ///< by slot
   int shift_ = 64 - std::countr_zero(kFirstSlots);  ///< of the hash: slots in use are a power of two
   std::uint32_t size_ = 0;
   std::size_t bytes_ = 0, page_room_ = 0;  ///< taken from the budget; pages that are

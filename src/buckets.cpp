@@ -276,6 +276,20 @@ bool BucketWriter::add(const BucketPlace& place, std::uint64_t count) noexcept {
   return add(PageKey::is_negative(place.key), PageKey::first_index(place.key) + static_cast<std::int32_t>(place.at), scale_of(code), count);
 }
 
+bool BucketWriter::add_one(bool is_negative, std::int32_t index) noexcept {
+  Buckets& to = *shared_.at_;
+  const Buckets::Window& window = to.windows_[is_negative];
+  auto at = static_cast<std::uint32_t>(index - window.first);
+  if (at >= window.size) return false;
+  if (is_negative) at += to.windows_[0].size;
+  if (to.is_wide_) {
+    ++to.wide()[at];
+  } else {
+    ++to.narrow()[at];
+  }
+  return true;
+}
+
 bool BucketWriter::is_own() const noexcept {
   // [buckets:acquire] pairs with [buckets:release] in let_go(): the last snapshot to read it is gone
   return shared_.get() != nullptr && shared_.get()->references_.load(std::memory_order_acquire) == 1;

@@ -119,7 +119,10 @@ class BucketWriter {
   bool add(const BucketPlace& place, std::uint64_t count) noexcept;
   /// There is one, and nobody shares it: then its counts may be changed in place, 2^31 times before settle().
   [[nodiscard]] bool is_own() const noexcept;
-  [[nodiscard]] std::byte* counts() const noexcept { return reinterpret_cast<std::byte*>(shared_.at_ + 1); }
+  /// Adds one to a count in place, of the bucket with that index at its scale. False: it has none.
+  [[nodiscard]] bool add_one(bool is_negative, std::int32_t index) noexcept;
+  /// Where they have four bytes; of positive buckets, then of negative ones.
+  [[nodiscard]] std::uint32_t* counts() const noexcept { return shared_.at_->narrow(); }
   /// Adds up what was changed in place.
   void settle() noexcept;
   /// Of another series, or collector. Keeps the lower scale. False: there was no memory for a part of it.

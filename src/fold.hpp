@@ -9,7 +9,6 @@
 #include "tally.hpp"
 
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -45,7 +44,9 @@ class SeriesRange {
   /// Room for so many series of any collector. Throws std::bad_alloc.
   explicit SeriesRange(std::uint32_t room);
 
+  /// For another collector.
   void set(std::uint32_t base, std::uint32_t capacity) noexcept {
+    has_scales_.store(false, std::memory_order_relaxed);  // [relaxed: as what follows]
     base_.store(base, std::memory_order_relaxed);          // [relaxed: published by the exchange of each block's word that follows]
     capacity_.store(capacity, std::memory_order_relaxed);  // [relaxed: published by the exchange of each block's word that follows]
   }
@@ -84,7 +85,7 @@ class SeriesRange {
   std::atomic<Kind>* const kinds_;        ///< mapped for good, as a place is
   std::atomic<ScaleCode>* const scales_;  ///< behind them
   std::atomic<const BucketLimits*>* const limits_;
-  std::atomic<bool> has_scales_{false};  ///< any series ever had a distribution
+  std::atomic<bool> has_scales_{false};  ///< any series of this collector ever had a distribution
   std::atomic<std::uint32_t> base_{0}, capacity_{0};
 };
 
@@ -123,24 +124,6 @@ class SeriesRange {
     cell.ticket = extra;
   }
   return true;
-}
-
-/// Calls `visit(index, bits, scale code)` for each record whose series has a distribution, with the bits of what fold() takes: no NaN. A
-/// pass of its own, so that records of other series do not pay for it; only where table.scales is there.
-template <class Visit>
-[[gnu::always_inline]] inline void for_each_distributed(const Record* records, std::size_t count, const FoldTable table,
-                                                        Visit&& visit) noexcept {
-  for (const Record *record = records, *end = records + count; record != end; ++record) {
-    const std::uint64_t head = record->head;
-    const std::uint32_t index = table.index_of(head);
-    if (index >= table.capacity) [[unlikely]]
-      continue;
-    const ScaleCode code = table.scale_of(index);
-    if (code == 0) continue;
-    double value = record->value;
-    if (extra_of(head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
-    visit(index, std::bit_cast<std::uint64_t>(value), code);
-  }
 }
 
 inline constexpr std::size_t kRunStep = 8;

@@ -3,8 +3,6 @@
 #include "mapping.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
 
 namespace pepper::detail {
 
@@ -14,7 +12,7 @@ bool OverloadSet::reserve(std::uint32_t capacity, Budget& budget) noexcept {
   const std::size_t touched = round_up_to_pages(capacity * sizeof(std::uint32_t));
   const std::size_t pages = round_up_to_pages(cells / kPageBytes);
   auto* const at = static_cast<unsigned char*>(map_pages(cells + log + touched + pages));
-  if (at == nullptr || !buckets_.reserve(budget)) return false;
+  if (at == nullptr || !buckets_.reserve(capacity, budget)) return false;
   cells_ = reinterpret_cast<Cell*>(at);
   log_ = reinterpret_cast<Cell*>(at + cells);
   touched_ = reinterpret_cast<std::uint32_t*>(at + cells + log);
@@ -31,8 +29,7 @@ bool OverloadSet::take_page(std::uint32_t index) noexcept {
 }
 
 void OverloadSet::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
-  constexpr std::uint32_t kPagesEach = 12, kMost = 1536;  // of a scale of 1 %: three decades
-  if (distributions != 0) buckets_.touch(std::min(distributions, kMost / kPagesEach) * kPagesEach);
+  buckets_.touch(std::min(series, capacity_), std::min(distributions, capacity_));
   for (std::uint32_t index = 0; index < std::min(series, capacity_); index += kCellsPerPage) {
     if (!take_page(index)) break;
     touch_pages(&cells_[index], kPageBytes);
@@ -62,45 +59,16 @@ void OverloadSet::prepare(const Record* records, std::size_t count, const FoldTa
   }
   touched_count_ = touched_by_owner_;
   needs_checks_ = needs_checks_ || extra_of(extras) != kExtraPlain;
-  bucket_log_count_ = 0;
-  if (local.scales != nullptr) prepare_buckets(records, count, table, has_refused_);
-  page_count_ = buckets_.size();
+  if (local.scales != nullptr) count_buckets(records, count, table);
+  buckets_.end();
 }
 
-/// What finds no page stays in its series' count, and is not in its distribution.
-void OverloadSet::prepare_buckets(const Record* records, std::size_t count, const FoldTable& table, bool has_refused) noexcept {
-  // Counts have four bytes, so many chunks, all in one bucket: the thread has not been looked at for as long.
-  if (++chunks_ > (std::uint32_t{1} << 24)) return;
-  std::uint32_t logged = 0;
-  const Cell* const cells = cells_;
-  for_each_distributed(records, count, table, [&, stamp = table.stamp](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
-    if (has_refused && cells[index].stamp != stamp) [[unlikely]]  // the budget had no page for its cell
-      return;
-    if (is_nan(bits)) [[unlikely]]
-      return;
-    std::uint32_t* const counted = buckets_.find(place_bucket(bits, index, code));
-    if (counted == nullptr) [[unlikely]]
-      return;
-    bucket_log_[logged++] = {counted, *counted};
-  });
-  bucket_log_count_ = logged;
-}
-
-void OverloadSet::mark_logged(std::uint32_t entry) noexcept {
-  const BucketTable::Where where = buckets_.where(bucket_log_[entry].count);
-  if (where.page < pages_at_start_) buckets_.page(where.page).marked |= std::uint64_t{1} << where.at;
-}
-
-BucketTable::Page OverloadSet::before_fold(const BucketTable::Page& page) const noexcept {
-  BucketTable::Page before{page.key, 0, {}};
-  for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) {
-    if ((page.marked >> at & 1) == 0) before.counts[at] = page.counts[at];  // the others may be being changed
+void OverloadSet::count_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+  if (!has_refused_) return buckets_.count(records, count, table);
+  for (std::size_t i = 0; i < count; ++i) {  // not those that the budget had no cell for
+    const std::uint32_t index = table.index_of(records[i].head);
+    if (index < table.capacity && cells_[index].stamp == table.stamp) buckets_.count(&records[i], 1, table);
   }
-  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) {
-    const auto& [counted, was] = bucket_log_[i];
-    if (counted >= page.counts && counted < page.counts + kBucketsPerPage) before.counts[counted - page.counts] = was;
-  }
-  return before;
 }
 
 /// Not inlined: once for each series of a chunk, and out of the way of its records.
@@ -130,14 +98,13 @@ void OverloadSet::fold_prepared(const Record* records, std::size_t count, const 
     fold<false>(records, count, own, found, refuse);
   }
   tally_ += found;
-  for (std::uint32_t i = 0; i < bucket_log_count_; ++i) ++*bucket_log_[i].count;
 }
 
 void OverloadSet::clear() noexcept {
   for (std::uint32_t i = 0; i < touched_count_; ++i) cells_[touched_[i]].stamp = 0;
   touched_count_ = 0;
   tally_ = {};
-  buckets_.clear(std::exchange(page_count_, 0));
+  buckets_.clear();
   if (budget_->is_tight()) release();
 }
 
@@ -158,8 +125,7 @@ void OverloadSet::release() noexcept {
 void OverloadSet::start_over() noexcept {
   release();
   log_count_ = touched_count_ = touched_by_owner_ = touched_at_start_ = 0;
-  bucket_log_count_ = page_count_ = pages_at_start_ = chunks_ = 0;
-  buckets_.note_empty();
+  buckets_.start_over();
   tally_ = tally_before_ = {};
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "bucket_table.hpp"
 #include "budget.hpp"
 #include "cell.hpp"
 #include "fold.hpp"
+#include "overload_buckets.hpp"
 #include "tally.hpp"
 
 #include <cstddef>
@@ -16,8 +16,7 @@ namespace pepper::detail {
 ///
 /// A fold has two passes. prepare() visits the cells that the records will change, and logs their old contents; fold_prepared() changes
 /// exactly those. So a drainer that steals the set in the middle finds every cell either unchanged or in the log, without looking at what
-/// is being changed. The counts of buckets, where a series has a distribution, go the same way: the log of a fold says which it changes,
-/// and what they were.
+/// is being changed. Buckets, where a series has a distribution, are counted while the fold prepares: see OverloadBuckets.
 class OverloadSet {
  public:
   /// False: no address space.
@@ -34,18 +33,16 @@ class OverloadSet {
   void begin(bool is_fresh) noexcept {
     if (is_fresh) {
       touched_by_owner_ = 0;
-      buckets_.note_empty();
-      chunks_ = 0;
     }
     touched_at_start_ = touched_by_owner_;
-    pages_at_start_ = buckets_.size();
+    buckets_.begin(is_fresh);
   }
   void prepare(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   void fold_prepared(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   /// For a fold that changes no cell, but counts records as lost.
   void prepare_loss() noexcept {
     tally_before_ = tally_;
-    log_count_ = bucket_log_count_ = 0;
+    log_count_ = 0;
   }
   void add_loss(Found cause, std::uint64_t count) noexcept { tally_[cause] += count; }
 
@@ -75,29 +72,7 @@ class OverloadSet {
     return tally_before_;
   }
 
-  /// The same three for buckets: `visit(page)` for each page that counts something. The pages are the visitor's to change.
-  template <class Visit>
-  void visit_all_buckets(Visit&& visit) noexcept {
-    for (std::uint32_t i = 0; i < page_count_; ++i) visit(buckets_.page(i));
-  }
-  template <class Visit>
-  void visit_buckets_before_prepare(Visit&& visit) noexcept {
-    for (std::uint32_t i = 0; i < pages_at_start_; ++i) visit(buckets_.page(i));
-  }
-  /// A page that the fold changes is visited as a copy of what it was.
-  template <class Visit>
-  void visit_buckets_before_fold(Visit&& visit) noexcept {
-    for (std::uint32_t i = 0; i < bucket_log_count_; ++i) mark_logged(i);
-    for (std::uint32_t i = 0; i < pages_at_start_; ++i) {
-      BucketTable::Page& page = buckets_.page(i);
-      if (page.marked == 0) {
-        visit(page);
-      } else {
-        BucketTable::Page before = before_fold(page);
-        visit(before);
-      }
-    }
-  }
+  [[nodiscard]] const OverloadBuckets& buckets() const noexcept { return buckets_; }
 
   static constexpr std::uint32_t kCellsPerPage = kPageBytes / sizeof(Cell);
   static constexpr std::size_t kPageCharge = kPageBytes + kCellsPerPage * sizeof(std::uint32_t);  ///< with their share of the list
@@ -112,9 +87,7 @@ class OverloadSet {
  private:
   [[nodiscard]] bool take_page(std::uint32_t index) noexcept;
   void prepare_cell(std::uint32_t index, std::uint32_t stamp) noexcept;
-  void prepare_buckets(const Record* records, std::size_t count, const FoldTable& table, bool has_refused) noexcept;
-  void mark_logged(std::uint32_t entry) noexcept;
-  [[nodiscard]] BucketTable::Page before_fold(const BucketTable::Page& page) const noexcept;
+  void count_buckets(const Record* records, std::size_t count, const FoldTable& table) noexcept;
 
   Budget* budget_ = nullptr;
   std::uint32_t capacity_ = 0;
@@ -128,15 +101,7 @@ class OverloadSet {
   std::uint32_t touched_by_owner_ = 0;  ///< owner's own copy, as it may not look at a set that was flipped away
   std::uint32_t touched_at_start_ = 0;
   bool needs_checks_ = false, has_refused_ = false;
-  std::uint32_t chunks_ = 0;  ///< prepared since it was fresh; owner only
-  BucketTable buckets_;
-  struct Logged {
-    std::uint32_t* count;
-    std::uint32_t before;
-  };
-  Logged bucket_log_[kChunkRecords] = {};  ///< the counts that the fold under way adds one to, each as often as it does
-  std::uint32_t bucket_log_count_ = 0;
-  std::uint32_t page_count_ = 0, pages_at_start_ = 0;  ///< of buckets_; as touched_count_ and touched_at_start_
+  OverloadBuckets buckets_;
   Tally tally_, tally_before_;
 };
 

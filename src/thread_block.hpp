@@ -108,14 +108,12 @@ class alignas(kCacheLine) ThreadBlock {
   }
   /// The same for the pages of buckets.
   template <class Visit>
-  void visit_buckets(const Claim& claim, Visit&& visit) noexcept {
-    OverloadSet& set = sets_[claim.set];
+  void visit_buckets(const Claim& claim, Visit&& visit) const noexcept {
+    const OverloadBuckets& buckets = sets_[claim.set].buckets();
     if (claim.how == Claim::How::flipped) {
-      set.visit_all_buckets(visit);
-    } else if (claim.how == Claim::How::stolen_while_preparing) {
-      set.visit_buckets_before_prepare(visit);
+      buckets.visit_all(visit);
     } else {
-      set.visit_buckets_before_fold(visit);
+      buckets.visit_before(visit);
     }
   }
   void finish(const Claim& claim) noexcept {

@@ -55,7 +55,7 @@ TEST_CASE("a bucket's count is found again, and no other's") {
   }
   std::uint64_t sum = 0;
   for (std::uint32_t number = 0; number < table->size(); ++number) {
-    const BucketTable::Page& page = table->page(number);
+    const BucketTable::Page page = table->page(number);
     for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) {
       sum += page.counts[at];
       if (page.counts[at] != 0) REQUIRE(page.counts[at] == expected[{page.key, at}]);
@@ -64,18 +64,47 @@ TEST_CASE("a bucket's count is found again, and no other's") {
   CHECK(sum == 20'000);
 }
 
-TEST_CASE("where() says the page and the place of a count") {
+TEST_CASE("the pages of a run follow each other, count besides others of the same buckets, and are forgotten like these") {
   Table table;
-  for (std::uint32_t series = 0; series < 100; ++series) {
-    for (const std::int32_t index : {0, 1, 31, 63}) {
-      const std::uint32_t* const count = table->find(place(series, index));
-      REQUIRE(count != nullptr);
-      const BucketTable::Where where = table->where(count);
-      CHECK(where.page == series);
-      CHECK(where.at == static_cast<std::uint32_t>(index));
-      CHECK(&table->page(where.page).counts[where.at] == count);
+  for (int turn = 0; turn < 3; ++turn) {
+    *table->find(place(7, 64)) = 1;
+    std::uint32_t* const run = table->make_run(place(7, -128).key, 5);
+    REQUIRE(run != nullptr);
+    *table->find(place(8, 64)) = 1;
+    std::uint32_t* const again = table->make_run(place(7, -128).key, 5);
+    REQUIRE(again != nullptr);
+    for (std::int32_t index = -128; index < 192; ++index) {
+      REQUIRE(run[index + 128] == 0);
+      REQUIRE(again[index + 128] == 0);
+      ++run[index + 128];
+      ++again[index + 128];
     }
+    std::map<std::int32_t, std::uint32_t> counted;
+    for (std::uint32_t number = 0; number < table->size(); ++number) {
+      const BucketTable::Page page = table->page(number);
+      if (PageKey::series(page.key) != 7) continue;
+      for (std::uint32_t at = 0; at < kBucketsPerPage; ++at)
+        counted[PageKey::first_index(page.key) + static_cast<std::int32_t>(at)] += page.counts[at];
+    }
+    CHECK(counted.size() == 320);
+    for (const auto& [index, count] : counted) REQUIRE(count == (index == 64 ? 3 : 2));
+    table.empty();
+    REQUIRE(*table->find(place(7, 0)) == 0);
+    REQUIRE(*table->find(place(8, 64)) == 0);
+    table.empty();
   }
+}
+
+TEST_CASE("a run is refused where it would take more than half of all pages, or more than the budget has") {
+  Table table, poor(20'000);
+  for (std::uint32_t series = 0; series < BucketTable::kMostPages / 2 - 4; ++series) REQUIRE(table->find(place(series)) != nullptr);
+  CHECK(table->make_run(place(0).key, 5) == nullptr);
+  CHECK(table->make_run(place(0).key, 4) != nullptr);
+  CHECK(table->make_run(place(0).key, 1) == nullptr);
+  CHECK(table->find(place(1u << 20)) != nullptr);
+  CHECK(poor->make_run(place(0).key, 100) == nullptr);
+  CHECK(poor->size() == 0);
+  CHECK(poor->make_run(place(0).key, 30) != nullptr);
 }
 
 TEST_CASE("an empty table finds nothing of before, and takes no more memory for the same again") {

@@ -236,7 +236,7 @@ TEST_CASE("what is counted in place is in the total once it is settled") {
   REQUIRE(add(writer, 3, 6));
   REQUIRE(add(writer, 0, 6));
   REQUIRE(writer.is_own());
-  auto* const counts = reinterpret_cast<std::uint32_t*>(writer.counts());
+  std::uint32_t* const counts = writer.counts();
   for (std::uint32_t i = 0; i < buckets.get()->window(false).size; ++i) counts[i] += i;
   writer.settle();
   CHECK(buckets.get()->total() == model_of(*buckets.get()).total());
@@ -252,10 +252,10 @@ TEST_CASE("a page adds what its places would, one by one") {
     const BucketLimits limits{.max_buckets = std::vector{8u, 40u, 2048u}[random() % 3]};
     BucketWriter pages(by_page, limits, room.lease), places(by_place, limits, room.lease);
     for (int i = 0; i < 10; ++i) {
-      BucketTable::Page page{};
-      page.key = place_bucket(std::bit_cast<std::uint64_t>(any_value(random, 5)), 0, scale_code(6)).key;
+      std::uint32_t counts[kBucketsPerPage] = {};
+      const BucketTable::Page page{place_bucket(std::bit_cast<std::uint64_t>(any_value(random, 5)), 0, scale_code(6)).key, counts};
       const std::uint32_t most = PageKey::code(page.key) == 0 ? 3 : kBucketsPerPage;
-      for (std::uint32_t n = static_cast<std::uint32_t>(random() % 20); n-- != 0;) ++page.counts[random() % most];
+      for (std::uint32_t n = static_cast<std::uint32_t>(random() % 20); n-- != 0;) ++counts[random() % most];
       REQUIRE(pages.add(page));
       for (std::uint32_t at = 0; at < most; ++at) {
         if (page.counts[at] != 0) REQUIRE(places.add({page.key, at}, page.counts[at]));

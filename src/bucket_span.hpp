@@ -1,0 +1,56 @@
+#pragma once
+
+#include "bucket_table.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace pepper::detail {
+
+/// A positive bucket's index and its scale in one number, which a record's bits give without a look at what they are: no double but a
+/// positive normal one has a number that a BucketSpan holds.
+namespace bucket_number {
+
+inline constexpr int kScaleShift = 22;  ///< sign, exponent and kTableScale bits more are below
+
+/// As kScaleTables, for of().
+[[nodiscard]] inline ScaleTable table(ScaleCode code) noexcept {
+  ScaleTable table = kScaleTables[code];
+  table.bias = (std::int32_t{code} << kScaleShift) - 1;  // exponents keep their own bias; of this bias, 1 is what entries have too many
+  return table;
+}
+/// Numbers of the first bucket whose doubles are all normal, and of the last one, which holds what of() says of infinity.
+[[nodiscard]] inline std::int64_t first_normal(ScaleCode code) noexcept {
+  return (std::int64_t{code} << kScaleShift) + (std::int64_t{1} << scale_of(code));
+}
+[[nodiscard]] inline std::int64_t last(ScaleCode code) noexcept {
+  return (std::int64_t{code} << kScaleShift) + (std::int64_t{2047} << scale_of(code)) - 1;
+}
+[[nodiscard]] inline std::int64_t of_index(std::int64_t index, ScaleCode code) noexcept {
+  return (std::int64_t{code} << kScaleShift) + (std::int64_t{1023} << scale_of(code)) + index;
+}
+/// Of any double's bits; `table` is of a scale that has one, or has a bias of 0: then in no span.
+[[gnu::always_inline]] inline std::uint32_t of(std::uint64_t bits, const ScaleTable& table) noexcept {
+  return static_cast<std::uint32_t>(bucket_index_by_table(bits, table));
+}
+
+}  // namespace bucket_number
+
+/// Counts of neighbouring positive buckets of one series, by number. All 0: of none.
+struct BucketSpan {
+  std::uint32_t* counts = nullptr;  ///< of bucket `first`, and on
+  std::uint32_t first = 0;          ///< number
+  std::uint32_t size = 0;
+
+  /// As much of these as have a number; none where the scale has no table.
+  static BucketSpan of(std::uint32_t* counts, std::int32_t index, std::uint32_t size, ScaleCode code) noexcept {
+    if (!has_table(code)) return {};
+    const std::int64_t begin = bucket_number::of_index(index, code);
+    const std::int64_t first = std::max(begin, bucket_number::first_normal(code));
+    const std::int64_t end = std::min(begin + size, bucket_number::last(code));
+    if (first >= end) return {};
+    return {counts + (first - begin), static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(end - first)};
+  }
+};
+
+}  // namespace pepper::detail

@@ -1,0 +1,169 @@
+#include "overload_buckets.hpp"
+
+#include "distributed.hpp"
+#include "mapping.hpp"
+
+#include <algorithm>
+
+namespace pepper::detail {
+
+namespace {
+
+/// A series has a span of at most so many pages, of 2 KiB each at scale 6: as many octaves.
+constexpr std::int32_t kMostInSpan = 32;
+
+}  // namespace
+
+std::size_t OverloadBuckets::bytes() const noexcept { return round_up_to_pages(capacity_ * kBytesOfSeries + groups()); }
+
+bool OverloadBuckets::reserve(std::uint32_t capacity, Budget& budget) noexcept {
+  capacity_ = (capacity + kGroup - 1) / kGroup * kGroup;
+  auto* at = static_cast<unsigned char*>(map_pages(bytes()));
+  if (at == nullptr) return false;
+  spans_ = reinterpret_cast<BucketSpan*>(at);
+  reaches_ = reinterpret_cast<Reach*>(at += capacity_ * sizeof *spans_);
+  opened_ = reinterpret_cast<std::uint32_t*>(at += capacity_ * sizeof *reaches_);
+  group_is_taken_ = at + capacity_ * sizeof *opened_;
+  budget_ = &budget;
+  return table_.reserve(budget);
+}
+
+OverloadBuckets::~OverloadBuckets() {
+  if (spans_ != nullptr) unmap_pages(spans_, bytes());
+}
+
+bool OverloadBuckets::take_group(std::uint32_t index) noexcept {
+  std::uint8_t& taken = group_is_taken_[index / kGroup];
+  if (taken == 0 && budget_->try_take(kGroup * kBytesOfSeries)) taken = 1;
+  return taken != 0;
+}
+
+void OverloadBuckets::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
+  if (distributions == 0) return;
+  constexpr std::uint32_t kPagesEach = 12, kMost = 1536;  // at scale 6: three decades
+  table_.touch(std::min(distributions, kMost / kPagesEach) * kPagesEach);
+  for (std::uint32_t index = 0; index < series && take_group(index); index += kGroup) {
+    touch_pages(spans_ + index, kGroup * sizeof *spans_);
+    touch_pages(reaches_ + index, kGroup * sizeof *reaches_);
+  }
+  touch_pages(opened_, distributions * sizeof *opened_);
+}
+
+void OverloadBuckets::begin(bool is_fresh) noexcept {
+  if (is_fresh) {
+    for (; opened_count_ != 0; --opened_count_) spans_[opened_[opened_count_ - 1]] = {};
+    table_.note_empty();
+    chunks_ = 0;
+  }
+  pages_at_start_ = table_.size();
+  logged_.store(0, std::memory_order_relaxed);  // [relaxed: published with the fold's announcement]
+}
+
+[[gnu::always_inline]] inline void OverloadBuckets::add(std::uint32_t* counted, std::uint32_t& logged) noexcept {
+  const std::uint32_t before = *counted;
+  log_[logged] = {static_cast<std::uint32_t>(counted - table_.counts()), before};
+  logged_.store(++logged, std::memory_order_release);  // [log:release] pairs with [log:acquire] in Before
+  // [counted:release] pairs with [counted:acquire] in Before::page(): who sees the new count sees the log's size
+  std::atomic_ref(*counted).store(before + 1, std::memory_order_release);
+}
+
+void OverloadBuckets::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
+  // Counts have four bytes, so many chunks, all in one bucket: the thread has not been looked at for as long.
+  if (++chunks_ > (std::uint32_t{1} << 24)) return;
+  std::uint32_t logged = logged_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+  for_each_distributed(
+      records, count, table, spans_, [&](std::uint32_t* counted) { add(counted, logged); },
+      [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
+        if (std::uint32_t* const counted = find_slow(index, bits, code)) add(counted, logged);
+      });
+}
+
+[[gnu::noinline]] std::uint32_t* OverloadBuckets::find_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
+  if (is_nan(bits)) return nullptr;
+  const BucketPlace place = place_bucket(bits, index, code);
+  if (is_normal(bits) && (bits & kSignBit) == 0 && has_table(code) && open_span(index, place)) {
+    const BucketSpan& span = spans_[index];
+    const std::uint32_t at = bucket_number::of(bits, bucket_number::table(code)) - span.first;
+    if (at < span.size) return span.counts + at;
+  }
+  return table_.find(place);
+}
+
+/// A span that has the place's page, and those that the one before it had, with as many more on that side if it grows. False: it cannot
+/// be, or there is one already.
+bool OverloadBuckets::open_span(std::uint32_t index, const BucketPlace& place) noexcept {
+  const std::int32_t page = PageKey::first_index(place.key) / static_cast<std::int32_t>(kBucketsPerPage);
+  const ScaleCode code = PageKey::code(place.key);
+  Reach& reach = reaches_[index];
+  const bool has_reach = reach.pages != 0 && reach.code == code;
+  std::int32_t first = has_reach ? reach.first : page, end = has_reach ? first + reach.pages : page + 1;
+  if (page >= first && page < end) {
+    if (has_reach && spans_[index].size != 0) return false;
+  } else {
+    const std::int32_t least = std::min(first, page), most = std::max(end, page + 1), room = kMostInSpan - (most - least);
+    if (room < 0) return false;
+    const std::int32_t more = std::min(room, std::max(0, (end - first) - (page < first ? first - page : most - end)));
+    first = page < first ? least - more : least;
+    end = page < end ? most : most + more;
+  }
+  if (!take_group(index)) return false;
+  std::uint32_t* const counts =
+      table_.make_run(place.key - static_cast<std::uint64_t>(page - first), static_cast<std::uint32_t>(end - first));
+  if (counts == nullptr) return false;
+  reach = {first, static_cast<std::uint16_t>(end - first), code};
+  if (spans_[index].size == 0) opened_[opened_count_++] = index;
+  constexpr auto kEach = static_cast<std::int32_t>(kBucketsPerPage);
+  spans_[index] = BucketSpan::of(counts, first * kEach, static_cast<std::uint32_t>((end - first) * kEach), code);
+  return true;
+}
+
+OverloadBuckets::Before::Before(const OverloadBuckets& of) noexcept
+    : of_(of), sorted_count_(of.logged_.load(std::memory_order_acquire)) {  // [log:acquire] pairs with [log:release] in add()
+  std::copy_n(of.log_, sorted_count_, sorted_);
+  std::sort(sorted_, sorted_ + sorted_count_, [](const Logged& a, const Logged& b) { return a.place < b.place; });
+}
+
+void OverloadBuckets::Before::undo(const Logged& logged) noexcept {
+  std::uint32_t& count = counts_[logged.place % kBucketsPerPage];
+  count = std::min(count, logged.before);
+}
+
+BucketTable::Page OverloadBuckets::Before::page(std::uint32_t number) noexcept {
+  std::uint32_t* const counts = of_.table_.counts() + std::size_t{number} * kBucketsPerPage;
+  for (std::uint32_t at = 0; at < kBucketsPerPage; ++at)
+    counts_[at] = std::atomic_ref(counts[at]).load(std::memory_order_acquire);  // [counted:acquire] pairs with [counted:release] in add()
+  for (; next_ < sorted_count_ && sorted_[next_].page() <= number; ++next_) {
+    if (sorted_[next_].page() == number) undo(sorted_[next_]);
+  }
+  // [log:acquire] pairs with [log:release] in add(): what the owner, who does not know of the theft, has logged since
+  const std::uint32_t logged = of_.logged_.load(std::memory_order_acquire);
+  for (std::uint32_t i = sorted_count_; i < logged; ++i) {
+    if (of_.log_[i].page() == number) undo(of_.log_[i]);
+  }
+  return {of_.table_.page(number).key, counts_};
+}
+
+void OverloadBuckets::clear() noexcept {
+  table_.clear(page_count_);
+  page_count_ = 0;
+}
+
+void OverloadBuckets::release() noexcept {
+  table_.release();
+  for (std::uint32_t group = 0; group < groups(); ++group) {
+    if (group_is_taken_[group] == 0) continue;
+    group_is_taken_[group] = 0;
+    budget_->give_back(kGroup * kBytesOfSeries);
+    release_pages(spans_ + group * kGroup, kGroup * sizeof *spans_);
+    release_pages(reaches_ + group * kGroup, kGroup * sizeof *reaches_);
+  }
+}
+
+void OverloadBuckets::start_over() noexcept {
+  for (; opened_count_ != 0; --opened_count_) spans_[opened_[opened_count_ - 1]] = {};
+  table_.note_empty();
+  page_count_ = pages_at_start_ = chunks_ = 0;
+  logged_.store(0, std::memory_order_relaxed);  // [relaxed: no fold is under way]
+}
+
+}  // namespace pepper::detail
