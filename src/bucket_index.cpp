@@ -59,24 +59,29 @@ constexpr Fixed border_in_octave(std::uint32_t part, int scale) noexcept {
 /// The 52 digits that a double has of it behind the 1.
 constexpr std::uint64_t mantissa_of(const Fixed& number) noexcept { return number.high << 1 >> 12; }
 
-using Borders = std::array<std::uint64_t, (std::size_t{4} << kTableScale) - 2>;
+using Addends = std::array<std::uint64_t, (std::size_t{4} << kTableScale) - 2>;
 
-constexpr Borders make_borders() noexcept {
+/// For a part of an octave at `begin` that has the border after it: such that the sum goes on to the next index just after that border.
+/// Else such that its first double's sum is the first that gives the index; as the part is half as wide as what gives it, all give it.
+constexpr Addends make_addends() noexcept {
   constexpr std::uint32_t kFinest = 1u << kTableScale;
   std::array<std::uint64_t, kFinest + 1> mantissas{};
   for (std::uint32_t part = 0; part < kFinest; ++part) mantissas[part] = mantissa_of(border_in_octave(part, kTableScale));
   mantissas[kFinest] = (std::uint64_t{1} << 52) - 1;  // all below the next octave
-  Borders borders{};
+  Addends addends{};
   for (int scale = 0; scale <= kTableScale; ++scale) {
     const std::uint32_t stride = kFinest >> scale, slots = 2u << scale;
-    const std::size_t first = slots - 2;  // whose entry stays 0: a power of two itself belongs to the bucket before
+    const std::uint64_t width = std::uint64_t{1} << (51 - scale), index_width = 2 * width;
+    const std::size_t first = slots - 2;
+    addends[first] = ~std::uint64_t{0};  // a power of two itself belongs to the bucket before: 0 is a border
     for (std::uint32_t slot = 1, bucket = 0; slot < slots; ++slot) {
-      const std::uint64_t begin = static_cast<std::uint64_t>(slot) << (51 - scale);
+      const std::uint64_t begin = slot * width;
       while (begin > mantissas[(bucket + 1) * stride]) ++bucket;
-      borders[first + slot] = mantissas[(bucket + 1) * stride] << 12 | (bucket - slot / 2 + 1);
+      const std::uint64_t border = mantissas[(bucket + 1) * stride];
+      addends[first + slot] = border < begin + width ? (bucket + 1) * index_width - border - 1 : bucket * index_width - begin;
     }
   }
-  return borders;
+  return addends;
 }
 
 constexpr std::array<ScaleTable, 32> make_scale_tables() noexcept {
@@ -84,7 +89,7 @@ constexpr std::array<ScaleTable, 32> make_scale_tables() noexcept {
   std::array<ScaleTable, 32> tables{};
   for (int scale = 0; scale <= kTableScale; ++scale) {
     const std::uint32_t slots = 2u << scale;
-    tables[static_cast<std::size_t>(scale) + kFirst] = {slots - 2, slots - 1, -1 - (1023 << scale), static_cast<std::uint8_t>(51 - scale)};
+    tables[static_cast<std::size_t>(scale) + kFirst] = {slots - 2, slots - 1, 1023 << scale, static_cast<std::uint8_t>(51 - scale)};
   }
   return tables;
 }
@@ -92,7 +97,7 @@ constexpr std::array<ScaleTable, 32> make_scale_tables() noexcept {
 }  // namespace
 
 constinit const std::array<ScaleTable, 32> kScaleTables = make_scale_tables();
-constinit const Borders kBucketBorders = make_borders();
+constinit const Addends kIndexAddends = make_addends();
 
 std::int32_t bucket_index_slow(std::uint64_t magnitude, int scale) noexcept {
   auto exponent = static_cast<std::int32_t>(magnitude >> 52);

@@ -15,16 +15,15 @@ inline constexpr int kMinScale = -10, kMaxScale = 20;  ///< at the least one, al
 /// Up to this scale (0.07 %) an index takes a table; above it, up to eleven multiplications.
 inline constexpr int kTableScale = 9;
 
-/// For the scales 0 to kTableScale one after another: of each 2^-(s + 1) of an octave, of which one border at most lies in each, how much
-/// larger the index of the bucket in which it begins is than half its own, plus one; above these twelve bits the mantissa (52 bits) at
-/// which that bucket ends.
-extern const std::array<std::uint64_t, (std::size_t{4} << kTableScale) - 2> kBucketBorders;
+/// For the scales s from 0 to kTableScale one after another, of each 2^-(s + 1) of an octave, in which one border at most lies: what to add
+/// to a double's bits so that their upper ones, down to the s-th of the mantissa, are the index of its bucket.
+extern const std::array<std::uint64_t, (std::size_t{4} << kTableScale) - 2> kIndexAddends;
 
 /// What is to be known of a scale to find an index by the table.
 struct ScaleTable {
   std::uint32_t first = 0;  ///< of its entries
   std::uint32_t mask = 1;   ///< entries - 1
-  std::int32_t bias = 0;    ///< for exponents, and the one that entries have too many
+  std::int32_t bias = 0;    ///< that a double's exponent has
   std::uint8_t shift = 51;  ///< of a double's bits, which leaves exponent and entry
 };
 /// By scale - kMinScale + 1. Where there is no table, one that harms nobody.
@@ -35,10 +34,8 @@ extern const std::array<ScaleTable, 32> kScaleTables;
 
 /// The bucket of a normal double, exact at every border; `scale` must have a table.
 [[gnu::always_inline]] inline std::int32_t bucket_index_by_table(std::uint64_t magnitude, const ScaleTable& scale) noexcept {
-  const std::uint64_t at = magnitude >> scale.shift, mantissa = magnitude << 12;
-  const std::uint64_t border = kBucketBorders[scale.first + (at & scale.mask)];
-  return static_cast<std::int32_t>(at >> 1) + static_cast<std::int32_t>(border & 0xfff) + static_cast<std::int32_t>(mantissa > border) +
-         scale.bias;
+  const std::uint64_t addend = kIndexAddends[scale.first + (magnitude >> scale.shift & scale.mask)];
+  return static_cast<std::int32_t>((magnitude + addend) >> scale.shift >> 1) - scale.bias;
 }
 
 /// The lower border of a bucket, which the bucket before holds: 2^(index / 2^scale) rounded down; infinite past the largest double.

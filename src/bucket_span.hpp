@@ -13,12 +13,24 @@ namespace bucket_number {
 
 inline constexpr int kScaleShift = 22;  ///< sign, exponent and kTableScale bits more are below
 
-/// As kScaleTables, for of().
-[[nodiscard]] inline ScaleTable table(ScaleCode code) noexcept {
-  ScaleTable table = kScaleTables[code];
-  table.bias = (std::int32_t{code} << kScaleShift) - 1;  // exponents keep their own bias; of this bias, 1 is what entries have too many
-  return table;
-}
+/// What of() has to know of a scale that has a table.
+struct Scale {
+  const std::uint64_t* addends;
+  std::uint32_t mask;
+  std::uint8_t shift;
+  ScaleCode code;
+
+  explicit Scale(ScaleCode of) noexcept
+      : addends(kIndexAddends.data() + kScaleTables[of].first), mask(kScaleTables[of].mask), shift(kScaleTables[of].shift), code(of) {}
+};
+/// The same of 1 %, which most series have: known to the compiler.
+struct UsualScale {
+  static constexpr int kScale = 6;
+  static constexpr std::uint32_t mask = (2u << kScale) - 1;
+  static constexpr std::uint8_t shift = 51 - kScale;
+  static constexpr ScaleCode code = scale_code(kScale);
+  const std::uint64_t* addends = kIndexAddends.data() + mask - 1;
+};
 /// Numbers of the first bucket whose doubles are all normal, and of the last one, which holds what of() says of infinity.
 [[nodiscard]] inline std::int64_t first_normal(ScaleCode code) noexcept {
   return (std::int64_t{code} << kScaleShift) + (std::int64_t{1} << scale_of(code));
@@ -29,9 +41,11 @@ inline constexpr int kScaleShift = 22;  ///< sign, exponent and kTableScale bits
 [[nodiscard]] inline std::int64_t of_index(std::int64_t index, ScaleCode code) noexcept {
   return (std::int64_t{code} << kScaleShift) + (std::int64_t{1023} << scale_of(code)) + index;
 }
-/// Of any double's bits; `table` is of a scale that has one, or has a bias of 0: then in no span.
-[[gnu::always_inline]] inline std::uint32_t of(std::uint64_t bits, const ScaleTable& table) noexcept {
-  return static_cast<std::uint32_t>(bucket_index_by_table(bits, table));
+/// Of any double's bits. See bucket_index_by_table().
+template <class AnyScale>
+[[gnu::always_inline]] inline std::uint32_t of(std::uint64_t bits, const AnyScale& scale) noexcept {
+  const std::uint64_t addend = scale.addends[bits >> scale.shift & scale.mask];
+  return static_cast<std::uint32_t>((bits + addend) >> scale.shift >> 1) + (std::uint32_t{scale.code} << kScaleShift);
 }
 
 }  // namespace bucket_number

@@ -17,57 +17,65 @@ namespace pepper::detail {
 template <class Found, class Other>
 [[gnu::always_inline]] inline void for_each_distributed(const Record* records, std::size_t count, const FoldTable table,
                                                         const BucketSpan* spans, Found&& found, Other&& other) noexcept {
-  ScaleCode code = 0;
-  ScaleTable scale{};  // of the series whose scale was looked up last: most likely everybody's, and a span tells where it is not
-  const auto visit = [&](const Record& record) {
-    const std::uint64_t head = record.head;
-    const std::uint32_t index = table.index_of(head);
-    if (index >= table.capacity) [[unlikely]]
-      return;
-    const BucketSpan& span = spans[index];
-    if (span.size == 0 && table.scale_of(index) == 0) return;
-    double value = record.value;
-    if (extra_of(head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
-    const auto bits = std::bit_cast<std::uint64_t>(value);
-    std::uint32_t at = bucket_number::of(bits, scale) - span.first;
-    if (at >= span.size) [[unlikely]] {
-      const ScaleCode own = table.scale_of(index);
-      if (own != code && has_table(own)) {
-        code = own;
-        scale = bucket_number::table(own);
-        at = bucket_number::of(bits, scale) - span.first;
-      }
-      if (at >= span.size) return other(index, bits, own);
-    }
-    found(span.counts + at);
-  };
-  const Record* at = records;
   const Record* const end = records + count;
-  while (at + kRunStep <= end) {
-    const std::uint64_t head = at[0].head;
-    std::size_t length = at[kRunStep - 1].head == head && at[1].head == head && extra_of(head) == kExtraPlain
-                             ? run_length(at, static_cast<std::size_t>(end - at))
-                             : 0;
-    const std::uint32_t index = table.index_of(head);
-    if (length != 0 && index < table.capacity) {
+  // A pass at one scale, most likely everybody's, up to the end or a record of another scale.
+  const auto pass = [&](const Record* at, const auto scale) {
+    const auto visit = [&](const Record& record) {
+      const std::uint32_t index = table.index_of(record.head);
+      if (index >= table.capacity) [[unlikely]]
+        return true;
+      const BucketSpan& span = spans[index];
+      const std::uint32_t size = span.size;
+      if (size == 0 && table.scale_of(index) == 0) return true;
+      double value = record.value;
+      if (const std::uint32_t extra = extra_of(record.head); extra != kExtraPlain && extra == kExtraTicks)
+        value = value < 0 ? 0 : value * table.seconds_per_tick;
+      const auto bits = std::bit_cast<std::uint64_t>(value);
+      const std::uint32_t in_span = bucket_number::of(bits, scale) - span.first;
+      if (in_span < size) [[likely]] {
+        found(span.counts + in_span);
+        return true;
+      }
+      const ScaleCode code = table.scale_of(index);
+      if (code != scale.code && has_table(code)) return false;
+      other(index, bits, code);
+      return true;
+    };
+    while (at + kRunStep <= end) {
+      const std::uint64_t head = at[0].head;
+      const std::uint32_t index = table.index_of(head);
+      const bool may_run = at[kRunStep - 1].head == head && at[1].head == head && extra_of(head) == kExtraPlain && index < table.capacity;
+      std::size_t length = may_run ? run_length(at, static_cast<std::size_t>(end - at)) : 0;
+      if (length == 0) {
+        for (std::size_t i = 0; i < kRunStep; ++i, ++at) {
+          if (!visit(*at)) return at;
+        }
+        continue;
+      }
       if (table.scale_of(index) == 0) {
         at += length;
         continue;
       }
-      for (; length != 0; --length, ++at) {
-        const BucketSpan span = spans[index];
+      for (BucketSpan span = spans[index]; length != 0; --length, ++at) {  // a copy, as the stores to counts could change it
         const std::uint32_t in_span = bucket_number::of(std::bit_cast<std::uint64_t>(at->value), scale) - span.first;
         if (in_span < span.size) [[likely]] {
           found(span.counts + in_span);
         } else {
-          visit(*at);
+          if (!visit(*at)) return at;
+          span = spans[index];
         }
       }
-      continue;
     }
-    for (length = kRunStep; length != 0; --length) visit(*at++);
+    for (; at != end; ++at) {
+      if (!visit(*at)) return at;
+    }
+    return at;
+  };
+  const Record* at = records;
+  for (ScaleCode code = bucket_number::UsualScale::code;; code = table.scale_of(table.index_of(at->head))) {
+    at = code == bucket_number::UsualScale::code ? pass(at, bucket_number::UsualScale{}) : pass(at, bucket_number::Scale(code));
+    if (at == end) return;
   }
-  while (at != end) visit(*at++);
 }
 
 }  // namespace pepper::detail

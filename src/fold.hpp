@@ -46,7 +46,7 @@ class SeriesRange {
 
   /// For another collector.
   void set(std::uint32_t base, std::uint32_t capacity) noexcept {
-    has_scales_.store(false, std::memory_order_relaxed);  // [relaxed: as what follows]
+    has_scales_.store(false, std::memory_order_relaxed);   // [relaxed: as what follows]
     base_.store(base, std::memory_order_relaxed);          // [relaxed: published by the exchange of each block's word that follows]
     capacity_.store(capacity, std::memory_order_relaxed);  // [relaxed: published by the exchange of each block's word that follows]
   }

@@ -56,26 +56,24 @@ void OverloadBuckets::begin(bool is_fresh) noexcept {
     chunks_ = 0;
   }
   pages_at_start_ = table_.size();
-  logged_.store(0, std::memory_order_relaxed);  // [relaxed: published with the fold's announcement]
-}
-
-[[gnu::always_inline]] inline void OverloadBuckets::add(std::uint32_t* counted, std::uint32_t& logged) noexcept {
-  const std::uint32_t before = *counted;
-  log_[logged] = {static_cast<std::uint32_t>(counted - table_.counts()), before};
-  logged_.store(++logged, std::memory_order_release);  // [log:release] pairs with [log:acquire] in Before
-  // [counted:release] pairs with [counted:acquire] in Before::page(): who sees the new count sees the log's size
-  std::atomic_ref(*counted).store(before + 1, std::memory_order_release);
+  logged_end_.store(log_, std::memory_order_relaxed);  // [relaxed: published with the fold's announcement]
 }
 
 void OverloadBuckets::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
   // Counts have four bytes, so many chunks, all in one bucket: the thread has not been looked at for as long.
   if (++chunks_ > (std::uint32_t{1} << 24)) return;
-  std::uint32_t logged = logged_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
-  for_each_distributed(
-      records, count, table, spans_, [&](std::uint32_t* counted) { add(counted, logged); },
-      [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
-        if (std::uint32_t* const counted = find_slow(index, bits, code)) add(counted, logged);
-      });
+  Logged* logged = logged_end_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
+  const auto base = reinterpret_cast<std::uintptr_t>(table_.counts());
+  const auto add = [&](std::uint32_t* counted) {
+    const std::uint32_t before = *counted;
+    *logged++ = {static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(counted) - base), before};
+    logged_end_.store(logged, std::memory_order_release);  // [log:release] pairs with [log:acquire] in Before
+    // [counted:release] pairs with [counted:acquire] in Before::page(): who sees the new count sees it logged
+    std::atomic_ref(*counted).store(before + 1, std::memory_order_release);
+  };
+  for_each_distributed(records, count, table, spans_, add, [&](std::uint32_t index, std::uint64_t bits, ScaleCode code) {
+    if (std::uint32_t* const counted = find_slow(index, bits, code)) add(counted);
+  });
 }
 
 [[gnu::noinline]] std::uint32_t* OverloadBuckets::find_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
@@ -83,7 +81,7 @@ void OverloadBuckets::count(const Record* records, std::size_t count, const Fold
   const BucketPlace place = place_bucket(bits, index, code);
   if (is_normal(bits) && (bits & kSignBit) == 0 && has_table(code) && open_span(index, place)) {
     const BucketSpan& span = spans_[index];
-    const std::uint32_t at = bucket_number::of(bits, bucket_number::table(code)) - span.first;
+    const std::uint32_t at = bucket_number::of(bits, bucket_number::Scale(code)) - span.first;
     if (at < span.size) return span.counts + at;
   }
   return table_.find(place);
@@ -118,27 +116,27 @@ bool OverloadBuckets::open_span(std::uint32_t index, const BucketPlace& place) n
 }
 
 OverloadBuckets::Before::Before(const OverloadBuckets& of) noexcept
-    : of_(of), sorted_count_(of.logged_.load(std::memory_order_acquire)) {  // [log:acquire] pairs with [log:release] in add()
-  std::copy_n(of.log_, sorted_count_, sorted_);
-  std::sort(sorted_, sorted_ + sorted_count_, [](const Logged& a, const Logged& b) { return a.place < b.place; });
+    : of_(of), logged_(of.logged_end_.load(std::memory_order_acquire)) {  // [log:acquire] pairs with [log:release] in count()
+  sorted_end_ = std::copy(static_cast<const Logged*>(of.log_), logged_, sorted_);
+  std::sort(sorted_, sorted_end_, [](const Logged& a, const Logged& b) { return a.offset < b.offset; });
 }
 
 void OverloadBuckets::Before::undo(const Logged& logged) noexcept {
-  std::uint32_t& count = counts_[logged.place % kBucketsPerPage];
+  std::uint32_t& count = counts_[logged.offset / sizeof(std::uint32_t) % kBucketsPerPage];
   count = std::min(count, logged.before);
 }
 
 BucketTable::Page OverloadBuckets::Before::page(std::uint32_t number) noexcept {
   std::uint32_t* const counts = of_.table_.counts() + std::size_t{number} * kBucketsPerPage;
   for (std::uint32_t at = 0; at < kBucketsPerPage; ++at)
-    counts_[at] = std::atomic_ref(counts[at]).load(std::memory_order_acquire);  // [counted:acquire] pairs with [counted:release] in add()
-  for (; next_ < sorted_count_ && sorted_[next_].page() <= number; ++next_) {
-    if (sorted_[next_].page() == number) undo(sorted_[next_]);
+    counts_[at] = std::atomic_ref(counts[at]).load(std::memory_order_acquire);  // [counted:acquire] pairs with [counted:release] in count()
+  for (; next_ != sorted_end_ && next_->page() <= number; ++next_) {
+    if (next_->page() == number) undo(*next_);
   }
-  // [log:acquire] pairs with [log:release] in add(): what the owner, who does not know of the theft, has logged since
-  const std::uint32_t logged = of_.logged_.load(std::memory_order_acquire);
-  for (std::uint32_t i = sorted_count_; i < logged; ++i) {
-    if (of_.log_[i].page() == number) undo(of_.log_[i]);
+  // [log:acquire] pairs with [log:release] in count(): what the owner, who does not know of the theft, has logged since
+  const Logged* const end = of_.logged_end_.load(std::memory_order_acquire);
+  for (const Logged* logged = logged_; logged != end; ++logged) {
+    if (logged->page() == number) undo(*logged);
   }
   return {of_.table_.page(number).key, counts_};
 }
@@ -163,7 +161,7 @@ void OverloadBuckets::start_over() noexcept {
   for (; opened_count_ != 0; --opened_count_) spans_[opened_[opened_count_ - 1]] = {};
   table_.note_empty();
   page_count_ = pages_at_start_ = chunks_ = 0;
-  logged_.store(0, std::memory_order_relaxed);  // [relaxed: no fold is under way]
+  logged_end_.store(log_, std::memory_order_relaxed);  // [relaxed: no fold is under way]
 }
 
 }  // namespace pepper::detail

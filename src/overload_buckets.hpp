@@ -59,9 +59,9 @@ class OverloadBuckets {
 
  private:
   struct Logged {
-    std::uint32_t place;  ///< in table_.counts()
+    std::uint32_t offset;  ///< in bytes, in table_.counts()
     std::uint32_t before;
-    [[nodiscard]] std::uint32_t page() const noexcept { return place / kBucketsPerPage; }
+    [[nodiscard]] std::uint32_t page() const noexcept { return offset / sizeof(std::uint32_t) / kBucketsPerPage; }
   };
   /// The pages that a span of a series was made of last, and at which scale: as many are made at once the next time.
   struct Reach {
@@ -82,14 +82,14 @@ class OverloadBuckets {
    private:
     void undo(const Logged& logged) noexcept;
     const OverloadBuckets& of_;
-    std::uint32_t sorted_count_, next_ = 0;
-    Logged sorted_[kChunkRecords];  ///< what was in the log at first, by place
+    const Logged* const logged_;    ///< end of the log at first
+    Logged sorted_[kChunkRecords];  ///< what was in it then, in the order of places
+    Logged *sorted_end_ = nullptr, *next_ = sorted_;
     std::uint32_t counts_[kBucketsPerPage];
   };
 
   [[nodiscard]] std::uint32_t groups() const noexcept { return capacity_ / kGroup; }
   [[nodiscard]] std::size_t bytes() const noexcept;
-  void add(std::uint32_t* counted, std::uint32_t& logged) noexcept;
   [[nodiscard]] std::uint32_t* find_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept;
   [[nodiscard]] bool take_group(std::uint32_t index) noexcept;
   [[nodiscard]] bool open_span(std::uint32_t index, const BucketPlace& place) noexcept;
@@ -104,8 +104,8 @@ class OverloadBuckets {
   std::uint32_t opened_count_ = 0;
   std::uint32_t chunks_ = 0;  ///< counted since it was fresh; owner's
   std::uint32_t page_count_ = 0, pages_at_start_ = 0;
-  std::atomic<std::uint32_t> logged_{0};
-  Logged log_[kChunkRecords] = {};
+  Logged log_[kChunkRecords] = {};  ///< of the fold under way
+  std::atomic<Logged*> logged_end_{log_};
 };
 
 }  // namespace pepper::detail
