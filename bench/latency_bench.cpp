@@ -38,16 +38,21 @@ struct Observed {
 /// each position of a chunk has its turn.
 constexpr std::size_t kStride = 7, kBatch = 512, kBatches = 4'000;
 
-void record_and_time(const Summary& summary, Observed& observed) {
+/// `handles`: a power of two of them, in turn.
+template <class Handle>
+void record_and_time(const std::vector<Handle>& handles, Observed& observed) {
   std::array<std::uint64_t, kBatch> record_ticks, empty_ticks;
   std::size_t next = 0;
-  const auto value = [&next] { return kSomeValues[next++ % kValues]; };
+  const auto record = [&next, first = handles.data(), mask = handles.size() - 1] {
+    first[next & mask].record(kSomeValues[next % kValues]);
+    ++next;
+  };
   for (; observed.batches < kBatches; ++observed.batches) {
     const long preemptions = preemptions_of_this_thread();
     for (std::size_t i = 0; i < kBatch; ++i) {
-      for (std::size_t k = 1; k < kStride; ++k) summary.record(value());
+      for (std::size_t k = 1; k < kStride; ++k) record();
       const std::uint64_t start = fenced_ticks();
-      summary.record(value());
+      record();
       const std::uint64_t end = fenced_ticks();
       record_ticks[i] = end - start;
       empty_ticks[i] = fenced_ticks();
@@ -63,17 +68,20 @@ void record_and_time(const Summary& summary, Observed& observed) {
 }
 
 /// One record() among threads that record without pause, beside the same clock pair with nothing in between.
-void record_worst_call(benchmark::State& state) {
+template <class Handle>
+void record_worst_call(benchmark::State& state, Handle (MetricsCollector::*bind)(std::string_view, TagsView, SeriesOptions),
+                       std::size_t series) {
   const auto threads = static_cast<std::size_t>(state.range(0));
   for (auto _ : state) {
     MetricsCollector collector({.buffer_size = static_cast<std::size_t>(state.range(1)) * detail::kChunkRecords});
-    const Summary summary = collector.summary("request.size");
+    std::vector<Handle> handles;
+    for (std::size_t i = 0; i < series; ++i) handles.push_back((collector.*bind)("request.size", Tags{{"route", std::to_string(i)}}, {}));
     std::vector<Observed> observed(threads);
     const auto start = std::chrono::steady_clock::now();
     {
       std::vector<std::jthread> recorders;
       recorders.reserve(threads);
-      for (Observed& mine : observed) recorders.emplace_back([&summary, &mine] { record_and_time(summary, mine); });
+      for (Observed& mine : observed) recorders.emplace_back([&handles, &mine] { record_and_time(handles, mine); });
     }
     state.SetIterationTime(seconds_since(start));
     for (std::size_t i = 1; i < threads; ++i) {
@@ -143,11 +151,15 @@ void flush_while_recording(benchmark::State& state) {
 }  // namespace
 
 void add_latency_benches() {
-  benchmark::RegisterBenchmark("record_worst_call", record_worst_call)
-      ->ArgNames({"threads", "chunks"})
-      ->ArgsProduct({{2}, {4, 257}})
-      ->UseManualTime()
-      ->Iterations(1);
+  const auto add_worst_call = [](const char* name, auto bind, std::size_t series) {
+    benchmark::RegisterBenchmark(name, [=](benchmark::State& state) { record_worst_call(state, bind, series); })
+        ->ArgNames({"threads", "chunks"})
+        ->ArgsProduct({{2}, {4, 257}})
+        ->UseManualTime()
+        ->Iterations(1);
+  };
+  add_worst_call("record_worst_call", &MetricsCollector::summary, 1);
+  add_worst_call("record_worst_call_distributed", &MetricsCollector::histogram, 16);
   benchmark::RegisterBenchmark("flush_while_recording", flush_while_recording)
       ->ArgName("threads")
       ->Arg(16)

@@ -2,6 +2,8 @@
 
 #include "values.hpp"
 
+#include <pepper/static_handles.hpp>
+
 namespace pepper::bench {
 
 void empty_loop(std::size_t turns) {
@@ -29,6 +31,24 @@ void handle_loop(std::size_t turns, Summary summary) {
 void member_loop(std::size_t turns, const std::array<Summary, 16>& summaries) {
   for (std::size_t i = 0; i < turns; ++i) {
     summaries[i % 16].record(kSomeValues[i % kValues]);
+    barrier();
+  }
+}
+
+Summary global_summary;
+
+void global_loop(std::size_t turns) {
+  for (std::size_t i = 0; i < turns; ++i) {
+    global_summary.record(kSomeValues[i % kValues]);
+    barrier();
+  }
+}
+
+void bind_static() { (void)summary<"static">(); }
+
+void static_loop(std::size_t turns) {
+  for (std::size_t i = 0; i < turns; ++i) {
+    summary<"static">().record(kSomeValues[i % kValues]);
     barrier();
   }
 }

@@ -26,5 +26,11 @@ void ring_loop(std::size_t turns, Ring& ring);
 void handle_loop(std::size_t turns, Summary summary);
 /// The handle read from memory each time, as a member or one picked from 16 is.
 void member_loop(std::size_t turns, const std::array<Summary, 16>& summaries);
+/// The handle in a variable of the program.
+extern Summary global_summary;
+void global_loop(std::size_t turns);
+/// pepper::summary<"static">(), a handle of the default collector; bound before.
+void bind_static();
+void static_loop(std::size_t turns);
 
 }  // namespace pepper::bench

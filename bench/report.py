@@ -52,6 +52,7 @@ PROMISES = [
     ("saturated, CPU of the process per record, 16 series", 3.0, NS, lambda m: m("saturate/threads:2/series:16/chunks:257")),
     ("saturated, CPU of the process per record, 1,024 series", 6.0, NS, lambda m: m("saturate/threads:2/series:1024/chunks:257")),
     ("worst call, p99.99 above that of an empty timer", 1.0, US, lambda m: m("record_worst_call/threads:2/chunks:257")),
+    ("the same with distributions, 16 series", 1.0, US, lambda m: m("record_worst_call_distributed/threads:2/chunks:257")),
     ("flush() while 16 threads record, p95", 0.5, MS, lambda m: m("flush_while_recording/threads:16", "p95")),
     ("flush() of 100,000 series, all changed", 10.0, MS, lambda m: m("flush_changed/series:100000/percent:100")),
     ("flush() of 100,000 series, 1 % changed", 1.5, MS, lambda m: m("flush_changed/series:100000/percent:1")),

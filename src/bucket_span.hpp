@@ -14,22 +14,28 @@ namespace bucket_number {
 inline constexpr int kScaleShift = 22;  ///< sign, exponent and kTableScale bits more are below
 
 /// What of() has to know of a scale that has a table.
-struct Scale {
-  const std::uint64_t* addends;
-  std::uint32_t mask;
-  std::uint8_t shift;
-  ScaleCode code;
-
+class Scale {
+ public:
   explicit Scale(ScaleCode of) noexcept
-      : addends(kIndexAddends.data() + kScaleTables[of].first), mask(kScaleTables[of].mask), shift(kScaleTables[of].shift), code(of) {}
+      : addends_(kIndexAddends.data() + kScaleTables[of].first), mask_(kScaleTables[of].mask), shift_(kScaleTables[of].shift), code_(of) {}
+  [[nodiscard]] const std::uint64_t* addends() const noexcept { return addends_; }
+  [[nodiscard]] std::uint32_t mask() const noexcept { return mask_; }
+  [[nodiscard]] int shift() const noexcept { return shift_; }
+  [[nodiscard]] ScaleCode code() const noexcept { return code_; }
+
+ private:
+  const std::uint64_t* addends_;
+  std::uint32_t mask_;
+  std::uint8_t shift_;
+  ScaleCode code_;
 };
 /// The same of 1 %, which most series have: known to the compiler.
 struct UsualScale {
   static constexpr int kScale = 6;
-  static constexpr std::uint32_t mask = (2u << kScale) - 1;
-  static constexpr std::uint8_t shift = 51 - kScale;
-  static constexpr ScaleCode code = scale_code(kScale);
-  const std::uint64_t* addends = kIndexAddends.data() + mask - 1;
+  [[nodiscard]] static const std::uint64_t* addends() noexcept { return kIndexAddends.data() + mask() - 1; }
+  [[nodiscard]] static constexpr std::uint32_t mask() noexcept { return (2u << kScale) - 1; }
+  [[nodiscard]] static constexpr int shift() noexcept { return 51 - kScale; }
+  [[nodiscard]] static constexpr ScaleCode code() noexcept { return scale_code(kScale); }
 };
 /// Numbers of the first bucket whose doubles are all normal, and of the last one, which holds what of() says of infinity.
 [[nodiscard]] inline std::int64_t first_normal(ScaleCode code) noexcept {
@@ -44,8 +50,8 @@ struct UsualScale {
 /// Of any double's bits. See bucket_index_by_table().
 template <class AnyScale>
 [[gnu::always_inline]] inline std::uint32_t of(std::uint64_t bits, const AnyScale& scale) noexcept {
-  const std::uint64_t addend = scale.addends[bits >> scale.shift & scale.mask];
-  return static_cast<std::uint32_t>((bits + addend) >> scale.shift >> 1) + (std::uint32_t{scale.code} << kScaleShift);
+  const std::uint64_t addend = scale.addends()[bits >> scale.shift() & scale.mask()];
+  return static_cast<std::uint32_t>((bits + addend) >> scale.shift() >> 1) + (std::uint32_t{scale.code()} << kScaleShift);
 }
 
 }  // namespace bucket_number

@@ -37,7 +37,7 @@ template <class Found, class Other>
         return true;
       }
       const ScaleCode code = table.scale_of(index);
-      if (code != scale.code && has_table(code)) return false;
+      if (code != scale.code() && has_table(code)) return false;
       other(index, bits, code);
       return true;
     };
@@ -72,8 +72,8 @@ template <class Found, class Other>
     return at;
   };
   const Record* at = records;
-  for (ScaleCode code = bucket_number::UsualScale::code;; code = table.scale_of(table.index_of(at->head))) {
-    at = code == bucket_number::UsualScale::code ? pass(at, bucket_number::UsualScale{}) : pass(at, bucket_number::Scale(code));
+  for (ScaleCode code = bucket_number::UsualScale::code();; code = table.scale_of(table.index_of(at->head))) {
+    at = code == bucket_number::UsualScale::code() ? pass(at, bucket_number::UsualScale{}) : pass(at, bucket_number::Scale(code));
     if (at == end) return;
   }
 }
