@@ -102,7 +102,7 @@ inline std::size_t for_each_step(const std::function<bool(std::size_t)>& round) 
   (void)round(to_the_end);
   const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - begin;
   const auto length = static_cast<double>(stop.steps_done);
-  const auto stride = 1 + static_cast<std::size_t>(length * std::min(whole.count() / 2, 1.0 / 8));
+  const auto stride = 1 + static_cast<std::size_t>(length * std::min(whole.count() / 2, 1.0 / 16));
   std::size_t rounds = 0;
   for (std::size_t steps = 0; round(steps); steps += stride) ++rounds;
   return rounds;
