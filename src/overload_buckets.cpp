@@ -51,17 +51,21 @@ void OverloadBuckets::touch(std::uint32_t series, std::uint32_t distributions) n
 
 void OverloadBuckets::begin(bool is_fresh) noexcept {
   if (is_fresh) {
-    for (; opened_count_ != 0; --opened_count_) spans_[opened_[opened_count_ - 1]] = {};
+    for (; opened_count_ != 0; --opened_count_) {
+      const std::uint32_t index = opened_[opened_count_ - 1];
+      if (group_is_taken_[index / kGroup] != 0) spans_[index] = {};  // else it was given back, as zeros
+    }
     table_.note_empty();
     chunks_ = 0;
   }
+  ++chunks_;
   pages_at_start_ = table_.size();
   logged_end_.store(log_, std::memory_order_relaxed);  // [relaxed: published with the fold's announcement]
 }
 
 void OverloadBuckets::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
   // Counts have four bytes, so many chunks, all in one bucket: the thread has not been looked at for as long.
-  if (++chunks_ > (std::uint32_t{1} << 24)) return;
+  if (chunks_ > (std::uint32_t{1} << 24)) return;
   Logged* logged = logged_end_.load(std::memory_order_relaxed);  // [relaxed: owner writes it]
   const auto base = reinterpret_cast<std::uintptr_t>(table_.counts());
   const auto add = [&](std::uint32_t* counted) {
@@ -79,10 +83,10 @@ void OverloadBuckets::count(const Record* records, std::size_t count, const Fold
 [[gnu::noinline]] std::uint32_t* OverloadBuckets::find_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
   if (is_nan(bits)) return nullptr;
   const BucketPlace place = place_bucket(bits, index, code);
-  if (is_normal(bits) && (bits & kSignBit) == 0 && has_table(code) && open_span(index, place)) {
-    const BucketSpan& span = spans_[index];
-    const std::uint32_t at = bucket_number::of(bits, bucket_number::Scale(code)) - span.first;
-    if (at < span.size) return span.counts + at;
+  if (is_normal(bits) && (bits & kSignBit) == 0 && has_table(code)) {
+    const std::uint32_t number = bucket_number::of(bits, bucket_number::Scale(code));
+    const bool can_be_in_span = number >= bucket_number::first_normal(code) && number < bucket_number::last(code);
+    if (can_be_in_span && open_span(index, place)) return spans_[index].counts + (number - spans_[index].first);
   }
   return table_.find(place);
 }
@@ -98,6 +102,8 @@ bool OverloadBuckets::open_span(std::uint32_t index, const BucketPlace& place) n
   if (page >= first && page < end) {
     if (has_reach && spans_[index].size != 0) return false;
   } else {
+    if (spans_[index].size == 0 && (page < end - kMostInSpan || page >= first + kMostInSpan))
+      first = page, end = page + 1;  // is elsewhere now
     const std::int32_t least = std::min(first, page), most = std::max(end, page + 1), room = kMostInSpan - (most - least);
     if (room < 0) return false;
     const std::int32_t more = std::min(room, std::max(0, (end - first) - (page < first ? first - page : most - end)));
@@ -158,7 +164,7 @@ void OverloadBuckets::release() noexcept {
 }
 
 void OverloadBuckets::start_over() noexcept {
-  for (; opened_count_ != 0; --opened_count_) spans_[opened_[opened_count_ - 1]] = {};
+  opened_count_ = 0;  // release() came before
   table_.note_empty();
   page_count_ = pages_at_start_ = chunks_ = 0;
   logged_end_.store(log_, std::memory_order_relaxed);  // [relaxed: no fold is under way]

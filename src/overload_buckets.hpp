@@ -55,6 +55,7 @@ class OverloadBuckets {
   /// See OverloadSet.
   void clear() noexcept;
   void release() noexcept;
+  /// After release().
   void start_over() noexcept;
 
  private:
@@ -102,7 +103,7 @@ class OverloadBuckets {
   std::uint32_t* opened_ = nullptr;         ///< series that have a span; owner's
   std::uint8_t* group_is_taken_ = nullptr;  ///< in the budget
   std::uint32_t opened_count_ = 0;
-  std::uint32_t chunks_ = 0;  ///< counted since it was fresh; owner's
+  std::uint32_t chunks_ = 0;  ///< folded since it was fresh; owner's
   std::uint32_t page_count_ = 0, pages_at_start_ = 0;
   Logged log_[kChunkRecords] = {};  ///< of the fold under way
   std::atomic<Logged*> logged_end_{log_};

@@ -69,6 +69,7 @@ Chunk* ThreadBlock::pop_sealed(ChunkQueue& sealed) const noexcept {
 }
 
 ThreadBlock::Word ThreadBlock::begin_fold() noexcept {
+  is_untouched = false;  // from now on a set may be the drainer's
   Word word = look();
   do sets_[word.set].begin(!word.dirty);
   while (!exchange(word, {word.epoch, word.taken, State::preparing, word.set, word.dirty}));

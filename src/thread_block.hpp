@@ -63,7 +63,7 @@ class alignas(kCacheLine) ThreadBlock {
   }
   /// From now on pushes through this end: for a collector with a larger pool than the one before. Throws std::bad_alloc.
   void replace_producer(ChunkQueue::Producer producer, std::size_t capacity);
-  /// Never was touched by attach_thread().
+  /// Never was touched by attach_thread(), and never folded its own.
   bool is_untouched = true;
   /// A free chunk that could not be used; tried first next time.
   Chunk* spare = nullptr;

@@ -148,6 +148,27 @@ TEST_CASE("a look at any instruction of a fold finds the buckets as they were be
   }
 }
 
+TEST_CASE("the least normal value takes one page, however often it comes, and keeps no other from a span") {
+  for (int scale = 0; scale <= kTableScale; ++scale) {
+    CAPTURE(scale);
+    Bed bed;
+    for (std::uint32_t i = 0; i < kSeries; ++i) bed.series.set_scale(i, scale_code(scale));
+    constexpr double kLeast = std::numeric_limits<double>::min();
+    for (int turn = 0; turn < 3; ++turn) {
+      for (int i = 0; i < 5; ++i) bed.fold(std::vector<Record>(100, {make_head(0, kExtraPlain), kLeast}), i == 0);
+      bed.fold({{make_head(0, kExtraPlain), kLeast * (1 + 1e-9)}, {make_head(0, kExtraPlain), 1.0}});
+      std::uint64_t counted = 0, pages = 0;
+      bed.buckets.visit_all([&](const BucketTable::Page& page) {
+        ++pages;
+        for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) counted += page.counts[at];
+      });
+      CHECK(counted == 502);
+      CHECK(pages < 40);  // at a low scale a span from there to 1, one octave a bucket
+      bed.buckets.clear();
+    }
+  }
+}
+
 TEST_CASE("what the budget has no page for is in no bucket, and what has one goes on") {
   std::mt19937_64 random{3};
   const auto records = some_records(random, kChunkRecords, 100);
