@@ -12,8 +12,8 @@ namespace {
 /// A narrow count may take so many records between two looks at it: see BucketWriter.
 constexpr std::uint64_t kMostRecords = std::uint64_t{1} << 31;
 
-/// Series whose counts may be in a cache.
-constexpr std::uint32_t kCached = 4096;
+/// So many series' counts may be in a cache.
+constexpr std::size_t kCached = 4096;
 constexpr std::size_t kAhead = 64;
 
 }  // namespace
@@ -28,7 +28,7 @@ BucketCounter::BucketCounter(SeriesRange& series, BucketLease& lease)
       series_buckets_(reinterpret_cast<SeriesBuckets*>(series_pages_.data())) {}
 
 void BucketCounter::count(const Record* records, std::size_t count, const FoldTable& table) noexcept {
-  if (capacity_ <= kCached) {
+  if (distributed_.size() <= kCached) {
     for_each_distributed(
         records, count, table, spans_, [](std::uint32_t* counted) { ++*counted; },
         [this](std::uint32_t index, std::uint64_t bits, ScaleCode code) { add_slow(index, bits, code); });

@@ -28,8 +28,7 @@ template <class Found, class Other>
       const std::uint32_t size = span.size;
       if (size == 0 && table.scale_of(index) == 0) return true;
       double value = record.value;
-      if (const std::uint32_t extra = extra_of(record.head); extra != kExtraPlain && extra == kExtraTicks)
-        value = value < 0 ? 0 : value * table.seconds_per_tick;
+      if (extra_of(record.head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
       const auto bits = std::bit_cast<std::uint64_t>(value);
       const std::uint32_t in_span = bucket_number::of(bits, scale) - span.first;
       if (in_span < size) [[likely]] {
