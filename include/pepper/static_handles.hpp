@@ -59,9 +59,10 @@ struct StaticSeries {
     constexpr std::size_t kWords = sizeof(Handle) / sizeof(std::uint64_t);
     static constinit std::array<std::atomic<std::uint64_t>, kWords> kept{};
     std::array<std::uint64_t, kWords> words{};
+    const std::uintptr_t slots_offset = thread_slots_offset();     // before the branch: past a call that may throw clang cannot hoist it
     words[kPlace] = kept[kPlace].load(std::memory_order_acquire);  // [static:acquire] pairs with [static:release] in make()
     if (words[kPlace] == 0) [[unlikely]]
-      return make(bind, kept);
+      return make(bind, kept, slots_offset);
     for (std::size_t i = 0; i < kWords; ++i) {
       if (i != kPlace) words[i] = kept[i].load(std::memory_order_relaxed);  // [relaxed: published with the place]
     }
@@ -70,7 +71,7 @@ struct StaticSeries {
 
  private:
   template <class Handle, class Kept>
-  [[gnu::visibility("hidden"), gnu::noinline, gnu::cold]] static Handle make(Bind<Handle> bind, Kept& kept) {
+  [[gnu::visibility("hidden"), gnu::noinline, gnu::cold]] static Handle make(Bind<Handle> bind, Kept& kept, std::uintptr_t) {
     constexpr auto kAll = tags();
     const Handle made = (default_collector().*bind)(kName.view(), TagsView(kAll), {});
     const auto words = std::bit_cast<std::array<std::uint64_t, sizeof(Handle) / sizeof(std::uint64_t)>>(made);
