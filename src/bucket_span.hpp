@@ -58,9 +58,12 @@ template <class AnyScale>
 
 /// Counts of neighbouring positive buckets of one series, by number. All 0: of none.
 struct BucketSpan {
-  std::uint32_t* counts = nullptr;  ///< of bucket `first`, and on
-  std::uint32_t first = 0;          ///< number
+  std::uint32_t* counts = nullptr;
+  std::uint32_t minus_first = 0;  ///< number of the first, negated: an addition is one with that of the scale
   std::uint32_t size = 0;
+
+  /// Where a number's count is; it has none from `size` on.
+  [[nodiscard]] std::uint32_t place_of(std::uint32_t number) const noexcept { return number + minus_first; }
 
   /// As much of these as have a number; none where the scale has no table.
   static BucketSpan of(std::uint32_t* counts, std::int32_t index, std::uint32_t size, ScaleCode code) noexcept {
@@ -69,7 +72,7 @@ struct BucketSpan {
     const std::int64_t first = std::max(begin, bucket_number::first_normal(code));
     const std::int64_t end = std::min(begin + size, bucket_number::last(code));
     if (first >= end) return {};
-    return {counts + (first - begin), static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(end - first)};
+    return {counts + (first - begin), static_cast<std::uint32_t>(-first), static_cast<std::uint32_t>(end - first)};
   }
 };
 

@@ -20,25 +20,26 @@ template <class Found, class Other>
   const Record* const end = records + count;
   // A pass at one scale, most likely everybody's, up to the end or a record of another scale.
   const auto pass = [&](const Record* at, const auto scale) {
+    const auto visit_elsewhere = [&](std::uint32_t index, std::uint64_t bits) {
+      const ScaleCode code = table.scale_of(index);
+      if (code != scale.code() && has_table(code)) return false;
+      if (code != 0) other(index, bits, code);
+      return true;
+    };
     const auto visit = [&](const Record& record) {
       const std::uint32_t index = table.index_of(record.head);
       if (index >= table.capacity) [[unlikely]]
         return true;
+      auto bits = std::bit_cast<std::uint64_t>(record.value);
+      if (extra_of(record.head) == kExtraTicks) [[unlikely]]
+        bits = std::bit_cast<std::uint64_t>(record.value < 0 ? 0 : record.value * table.seconds_per_tick);
       const BucketSpan& span = spans[index];
-      const std::uint32_t size = span.size;
-      if (size == 0 && table.scale_of(index) == 0) return true;
-      double value = record.value;
-      if (extra_of(record.head) == kExtraTicks) value = value < 0 ? 0 : value * table.seconds_per_tick;
-      const auto bits = std::bit_cast<std::uint64_t>(value);
-      const std::uint32_t in_span = bucket_number::of(bits, scale) - span.first;
-      if (in_span < size) [[likely]] {
+      const std::uint32_t in_span = span.place_of(bucket_number::of(bits, scale));
+      if (in_span < span.size) [[likely]] {
         found(span.counts + in_span);
         return true;
       }
-      const ScaleCode code = table.scale_of(index);
-      if (code != scale.code() && has_table(code)) return false;
-      other(index, bits, code);
-      return true;
+      return visit_elsewhere(index, bits);
     };
     while (at + kRunStep <= end) {
       const std::uint64_t head = at[0].head;
@@ -55,12 +56,14 @@ template <class Found, class Other>
         at += length;
         continue;
       }
-      for (BucketSpan span = spans[index]; length != 0; --length, ++at) {  // a copy, as the stores to counts could change it
-        const std::uint32_t in_span = bucket_number::of(std::bit_cast<std::uint64_t>(at->value), scale) - span.first;
+      BucketSpan span = spans[index];  // a copy, as the stores to counts could change it
+      for (const Record* const run_end = at + length; at != run_end; ++at) {
+        const auto bits = std::bit_cast<std::uint64_t>(at->value);
+        const std::uint32_t in_span = span.place_of(bucket_number::of(bits, scale));
         if (in_span < span.size) [[likely]] {
           found(span.counts + in_span);
         } else {
-          if (!visit(*at)) return at;
+          if (!visit_elsewhere(index, bits)) return at;
           span = spans[index];
         }
       }

@@ -86,7 +86,7 @@ void OverloadBuckets::count(const Record* records, std::size_t count, const Fold
   if (is_normal(bits) && (bits & kSignBit) == 0 && has_table(code)) {
     const std::uint32_t number = bucket_number::of(bits, bucket_number::Scale(code));
     const bool can_be_in_span = number >= bucket_number::first_normal(code) && number < bucket_number::last(code);
-    if (can_be_in_span && open_span(index, place)) return spans_[index].counts + (number - spans_[index].first);
+    if (can_be_in_span && open_span(index, place)) return spans_[index].counts + spans_[index].place_of(number);
   }
   return table_.find(place);
 }
