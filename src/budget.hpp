@@ -37,7 +37,7 @@ class Budget {
 /// given back must be the present tenant's. Thread-safe, lock-free.
 class BucketLease {
  public:
-  explicit BucketLease(Budget& budget) noexcept : budget_(budget) {}
+  explicit constexpr BucketLease(Budget& budget) noexcept : budget_(budget) {}
 
   /// Whose bytes those are that are taken from now on.
   [[nodiscard]] std::uint64_t tenant() const noexcept {

@@ -2,6 +2,7 @@
 
 #include "collector_impl.hpp"
 
+#include <concepts>
 #include <utility>
 
 namespace pepper {
@@ -9,6 +10,31 @@ namespace pepper {
 MetricsCollector::MetricsCollector(TelemetryConfig config) : collector_(std::make_shared<detail::Collector>(std::move(config))) {}
 
 MetricsCollector::~MetricsCollector() { shutdown(); }
+
+template <class Handle>
+Handle MetricsCollector::bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
+  if constexpr (std::same_as<Handle, Gauge>) {
+    is_weighted = weight == 1;
+    return gauge(name, tags, options);
+  } else {
+    constexpr Kind kKind = std::same_as<Handle, Counter>     ? Kind::counter
+                           : std::same_as<Handle, Histogram> ? Kind::histogram
+                           : std::same_as<Handle, Timer>     ? Kind::timer
+                                                             : Kind::summary;
+    SeriesOptions own = options;
+    if (kKind == Kind::timer && own.unit.empty()) own.unit = "seconds";
+    return Handle(collector_->bind(kKind, name, tags, own, weight, is_weighted).target);
+  }
+}
+template Counter MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
+template Gauge MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
+template Summary MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
+template Histogram MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
+template Timer MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
+
+bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView, double weight) noexcept {
+  return collector_->record(name, value, tags, weight);
+}
 
 Counter MetricsCollector::counter(std::string_view name, TagsView tags, SeriesOptions options) {
   return Counter(collector_->bind(Kind::counter, name, tags, options).target);

@@ -26,21 +26,6 @@ TelemetryConfig checked(TelemetryConfig config) {
   return config;
 }
 
-/// As it may stand in a message: no more than 2 KiB, control bytes as \xNN.
-std::string quoted(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out(1, '"');
-  for (const char c : text.substr(0, 2048)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
-      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-    }
-  }
-  return out += '"';
-}
-
 void report(Errors& errors, const std::vector<Loss>& grown) noexcept {
   const std::uint32_t process = Busy::process();
   for (const Loss& loss : grown) {
@@ -127,35 +112,6 @@ void Collector::start_threads_again() noexcept {
     delivery_->start_thread_again();
   } catch (const std::bad_alloc&) {  // inline, as where no thread is to be had
   }
-}
-
-const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  check(options);
-  require_settled();
-  const SeriesKey key(name, tags);
-  if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
-    throw std::invalid_argument(std::string("a series: ") + refusal.reason + ": " + quoted(refusal.text));
-  }
-  if (kind == Kind::timer) (void)seconds_per_tick();  // calibrates the clock here, and not at its first record
-  const Registry::Interned interned = registry_->intern(key, kind, options, true);
-  if (interned.is_conflict) {
-    bind_conflicts_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-    errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit or help; the first stays"});
-  }
-  start_flusher();
-  return *interned.entry;
-}
-
-Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesEntry& entry = intern(kind, name, tags, options);
-  // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-  return {{make_head(entry.number, kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
-}
-
-SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = weak_from_this().lock();  // as in bind()
-  return registry_->signal_cell(intern(Kind::counter, name, tags, options));
 }
 
 std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {

@@ -21,7 +21,7 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   data->sequence = next_sequence_;
   data->taken_at = std::chrono::system_clock::now();
   data->stats = std::move(stats);
-  data->stats.series = size;
+  data->stats.series = order_->whole();
   data->registry = registry_;
   data->order = order_;
   data->values = values_;

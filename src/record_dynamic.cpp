@@ -48,6 +48,29 @@ bool Collector::record_uncached(std::string_view name, double value, TagsView ta
   return false;
 }
 
+bool Collector::record(std::string_view name, double value, TagsView tags, double weight) noexcept {
+  if (weight == 1) return record(name, value, tags);
+  const auto alive = weak_from_this().lock();  // as above
+  const SeriesEntry* part = nullptr;
+  try {
+    const SeriesEntry* const whole = value == value ? find_or_create(name, tags) : nullptr;
+    if (whole != nullptr && whole->kind.load(std::memory_order_relaxed) == Kind::gauge) {  // [relaxed: either kind was right a moment ago]
+      part = whole;
+    } else if (whole != nullptr) {
+      const std::uint32_t index = registry_->find(SeriesKey(whole->name(), whole->tags(), weight));
+      part = index != Registry::kNone ? &registry_->entry(index) : registry_->intern_part(*whole, weight);
+    }
+  } catch (const std::bad_alloc&) {
+  }
+  if (part != nullptr) {
+    record_to(*part, place_.offset(), value);
+    return true;
+  }
+  (void)settle();
+  rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  return false;
+}
+
 const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tags) {
   const SeriesKey key(name, tags);
   const std::uint32_t index = registry_->find(key);

@@ -122,8 +122,11 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   made.number = base_ + index;
   made.first_kind = nature.kind;
   made.is_overflow = nature.is_overflow;
+  made.is_part = nature.is_part;
   describe(made, nature);
   names_.insert(made.name());
+  if (nature.is_part)
+    newest_part_.store(parts_.back().get(), std::memory_order_release);  // [part:release] pairs with [part:acquire] in newest_part()
   // In this order: a snapshot has room for whatever anybody could find and record to.
   size_.store(index + 1, std::memory_order_release);  // [series:release] pairs with [series:acquire] in size()
   insert(*tables_.back(), hash, index);
@@ -160,8 +163,9 @@ std::size_t Registry::text_bytes(const Nature& nature) noexcept {
 }
 
 std::size_t Registry::bucket_bytes(const Nature& nature) noexcept {
-  if (nature.kind != Kind::histogram && nature.kind != Kind::timer) return 0;
-  return kDistributedBytes + (nature.limits == BucketLimits{} ? 0 : sizeof(BucketLimits) + sizeof(void*));
+  if (nature.kind != Kind::histogram && nature.kind != Kind::timer && !nature.is_part) return 0;
+  return kDistributedBytes + (nature.limits == BucketLimits{} ? 0 : sizeof(BucketLimits) + sizeof(void*)) +
+         (nature.is_part ? sizeof(PartNode) + sizeof(void*) : 0);
 }
 
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
@@ -217,13 +221,13 @@ const SeriesEntry* Registry::find_overflow(std::string_view name) const noexcept
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind) {
-  const Nature nature{
-      kind, options.unit, options.help, is_bind, false, options.relative_error, {options.max_buckets, options.expected_interval}};
+  const Nature nature{kind,  options.unit, options.help,           is_bind,
+                      false, false,        options.relative_error, {options.max_buckets, options.expected_interval}};
   return key.flat([&](std::string_view flat) { return intern(key, flat, nature); });
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat, const Nature& nature) {
-  const auto& [kind, unit, help, is_bind, is_overflow, relative_error, limits] = nature;
+  const auto& [kind, unit, help, is_bind, is_overflow, is_part, relative_error, limits] = nature;
   const std::uint64_t hash = hash_(flat.data(), flat.size());
   const std::lock_guard lock(mutex_);
   SeriesEntry* entry = find_entry(flat, hash);
@@ -257,6 +261,35 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   const bool is_conflict = is_bind && (!is_same_kind || (!unit.empty() && (text == nullptr || text->unit != unit)) ||
                                        (!help.empty() && (text == nullptr || text->help != help)));
   return {entry, is_conflict};
+}
+
+const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight) {
+  const SeriesKey key(whole.name(), whole.tags(), weight);
+  return key.flat([&](std::string_view flat) -> const SeriesEntry* {
+    const std::uint64_t hash = hash_(flat.data(), flat.size());
+    const std::lock_guard lock(mutex_);
+    const std::uint32_t at = whole.number - base_;
+    const Kind kind = whole.kind.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+    if (const SeriesEntry* const known = find_entry(flat, hash)) {
+      place_.series().set_kind(known->number - base_, kind);
+      return known;
+    }
+    if (ordinary_ == max_series_) return nullptr;
+    Nature nature{.kind = kind, .is_bound = true, .is_part = true};
+    if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
+    if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
+    const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+    parts_.push_back(std::make_unique<PartNode>(
+        PartNode{{at, index, weight}, newest_part_.load(std::memory_order_relaxed)}));  // [relaxed: written under the mutex]
+    const SeriesEntry* const made = add(key, flat, hash, nature, false);
+    if (made == nullptr) {
+      parts_.pop_back();
+      return nullptr;
+    }
+    // [full:release] pairs with [full:acquire] in find_overflow()
+    if (++ordinary_ == max_series_) is_full_.store(true, std::memory_order_release);
+    return made;
+  });
 }
 
 SignalCell& Registry::signal_cell(const SeriesEntry& entry) {

@@ -25,6 +25,13 @@
 
 namespace pepper::detail {
 
+/// A sampled series has its records of each weight in a series of their own, which only the library sees: so a record needs to carry no
+/// weight, and what a fold does is the same.
+struct SeriesPart {
+  std::uint32_t whole, index;
+  double weight;
+};
+
 /// All series of a collector: interned once, found without a lock, never removed. Outlives the collector while snapshots are kept.
 /// Thread-safe.
 class Registry {
@@ -73,6 +80,17 @@ class Registry {
   /// record(name, ...). Throws std::bad_alloc.
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind);
 
+  /// The part of a series that takes records of a weight. Null: max_series or the budget has no room for it. Throws std::bad_alloc.
+  [[nodiscard]] const SeriesEntry* intern_part(const SeriesEntry& whole, double weight);
+  /// Parts there are, the newest first. Those of series below size() are in it.
+  struct PartNode {
+    SeriesPart part;
+    const PartNode* older;
+  };
+  [[nodiscard]] const PartNode* newest_part() const noexcept {
+    return newest_part_.load(std::memory_order_acquire);  // [part:acquire] pairs with [part:release] in intern_part()
+  }
+
   /// Where signal handlers count for a series. Throws std::bad_alloc, also where the budget has no page left.
   [[nodiscard]] SignalCell& signal_cell(const SeriesEntry& entry);
 
@@ -100,7 +118,8 @@ class Registry {
     Kind kind = Kind::summary;
     std::string_view unit{}, help{};
     bool is_bound = false, is_overflow = false;
-    /// Where it has a distribution: a histogram or a timer.
+    bool is_part = false;
+    /// Where it has a distribution: a histogram or a timer, or a part.
     double relative_error = 0.01;
     BucketLimits limits{};
   };
@@ -130,6 +149,8 @@ class Registry {
   std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::vector<std::unique_ptr<const BucketLimits>> limits_;  ///< that are not the usual ones
+  std::vector<std::unique_ptr<const PartNode>> parts_;
+  std::atomic<const PartNode*> newest_part_{nullptr};
   std::unordered_set<std::string_view> names_;
   std::unordered_map<std::uint32_t, SignalCell*> signals_;  ///< by series number
   std::atomic<SeriesText*> fresh_texts_{nullptr};

@@ -45,6 +45,13 @@ SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name
   }
 }
 
+SeriesKey::SeriesKey(std::string_view name, std::span<const Tag> sorted, const double& weight) noexcept : name_(name) {
+  Tag* const tags = reinterpret_cast<Tag*>(tags_);
+  new (&tags[tag_count_++])
+      Tag{"\1", {reinterpret_cast<const char*>(&weight), sizeof weight}};  // a control byte: sorts first, is no user's
+  for (const Tag& tag : sorted) new (&tags[tag_count_++]) Tag(tag);
+}
+
 SeriesKey::Refusal SeriesKey::refusal() const noexcept {
   if (has_too_many_tags_) return {"has more than 32 tags", name_};
   if (name_.empty()) return {"name is empty", name_};

@@ -25,6 +25,9 @@ class SeriesKey {
   };
 
   SeriesKey(std::string_view name, TagsView tags) noexcept;
+  /// Of the part of a series that takes its records of one weight: no user's key is like it. `sorted`: the series' own; `weight` must
+  /// outlive this.
+  SeriesKey(std::string_view name, std::span<const Tag> sorted, const double& weight) noexcept;
 
   /// Looks at every byte. A key that is refused for its contents can be looked for all the same, and is not found.
   [[nodiscard]] Refusal refusal() const noexcept;
@@ -39,7 +42,8 @@ class SeriesKey {
   }
 
  private:
-  static constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKeyBytes + 2 + kMaxValueBytes);
+  static constexpr std::size_t kPartBytes = 2 + 1 + 2 + sizeof(double);
+  static constexpr std::size_t kMaxFlatBytes = 2 + kMaxNameBytes + kMaxTags * (2 + kMaxKeyBytes + 2 + kMaxValueBytes) + kPartBytes;
   static constexpr std::size_t kOrdinaryFlatBytes = 512;
 
   [[nodiscard]] std::size_t flat_size() const noexcept;
@@ -55,7 +59,7 @@ class SeriesKey {
   [[nodiscard]] const Tag* first() const noexcept { return reinterpret_cast<const Tag*>(tags_); }
 
   std::string_view name_;
-  alignas(Tag) std::byte tags_[kMaxTags * sizeof(Tag)];  // raw: making 32 tags costs more than sorting two
+  alignas(Tag) std::byte tags_[(kMaxTags + 1) * sizeof(Tag)];  // raw: making 32 tags costs more than sorting two
   std::size_t tag_count_ = 0;
   bool has_too_many_tags_ = false;
 };

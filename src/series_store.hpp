@@ -52,6 +52,7 @@ struct alignas(32) SeriesEntry {
   std::atomic<Kind> kind{Kind::summary};
   bool is_bound = false;     ///< not only created by record(name, ...); under the registry's mutex
   bool is_overflow = false;  ///< where series went for which there was no room
+  bool is_part = false;      ///< of another series: see SeriesPart
 
  private:
   [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this + 1); }

@@ -10,28 +10,55 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace pepper::detail {
 
-/// The (name, tags) order of a registry's first `size` series. Made when first asked for, shared by all snapshots with the same series.
-/// Thread-safe.
+/// A registry's first `size` series: their parts, and, made when first asked for, their (name, tags) order, in which parts are not. Shared
+/// by all snapshots with the same series. Thread-safe.
 class SeriesOrder {
  public:
-  SeriesOrder(std::shared_ptr<const Registry> registry, std::uint32_t size) : registry_(std::move(registry)), size_(size) {}
+  /// Throws std::bad_alloc.
+  SeriesOrder(std::shared_ptr<const Registry> registry, std::uint32_t size);
 
   ~SeriesOrder();
   SeriesOrder(const SeriesOrder&) = delete;
   SeriesOrder& operator=(const SeriesOrder&) = delete;
 
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  /// Those that are no part of another.
+  [[nodiscard]] std::uint32_t whole() const noexcept { return size_ - static_cast<std::uint32_t>(parts_.size()); }
+  /// Of one series.
+  [[nodiscard]] std::span<const SeriesPart> parts_of(std::uint32_t index) const noexcept;
   [[nodiscard]] const std::vector<std::uint32_t>& indices() const;
 
  private:
   std::shared_ptr<const Registry> registry_;
   std::uint32_t size_;
+  std::vector<SeriesPart> parts_;  ///< by the series that they are of
   /// Not a once_flag beside a vector: in a child of a thread's that was at it, the vector would be half made.
   mutable std::atomic<const std::vector<std::uint32_t>*> indices_{nullptr};
+};
+
+/// Buckets that a snapshot had to put together, for as long as it lives. Thread-safe, lock-free.
+class MergedBuckets {
+ public:
+  MergedBuckets() noexcept = default;
+  ~MergedBuckets();
+  MergedBuckets(const MergedBuckets&) = delete;
+  MergedBuckets& operator=(const MergedBuckets&) = delete;
+
+  /// Of a series, from the buckets of all its parts: the first call merges. Null: there are none, or no memory.
+  [[nodiscard]] const Buckets* get(std::uint32_t index, std::span<const Buckets* const> from) noexcept;
+
+ private:
+  struct Node {
+    std::uint32_t index;
+    SharedBuckets buckets;
+    Node* older;
+  };
+  std::atomic<Node*> newest_{nullptr};
 };
 
 struct SnapshotData {
@@ -41,6 +68,7 @@ struct SnapshotData {
   std::shared_ptr<const Registry> registry;
   std::shared_ptr<const SeriesOrder> order;
   Values values;
+  mutable MergedBuckets merged{};
 };
 
 /// Who holds one may make snapshots.

@@ -13,7 +13,8 @@ class ThreadBlock;
 /// leaves it to a later one, whole, with its half-full chunks. Owner only but for `cursors` and `state`.
 struct ThreadRecord : ThreadSlots {
   ThreadBlock* blocks[kMaxPlaces];
-  bool is_attaching;  ///< in an allocation of ours, which may be instrumented itself
+  std::uint64_t random[kMaxSamplers];  ///< what a sampler's next gap is drawn from; owner only
+  bool is_attaching;                   ///< in an allocation of ours, which may be instrumented itself
   std::atomic<bool> is_taken;
   ThreadRecord* next;  ///< in the list; set before it is published
 };

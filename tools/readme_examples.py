@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compiles and runs the programs of a README: readme_examples.py README.md PKG_CONFIG_ARGUMENT...
+"""Compiles and runs the programs of a README and of headers' comments: readme_examples.py FILE... -- PKG_CONFIG_ARGUMENT...
 
-Every ```cpp block with an `int main` is a program. Each is compiled as a user would, with what `pkg-config PKG_CONFIG_ARGUMENT... --cflags --libs pepper`
-says and every warning an error, run in an empty directory, and must exit with 0. Fails if there is no program at all.
+Every ```cpp block with an `int main` is a program, and in a header what is indented by four in a comment. Each is compiled as a user would, with what `pkg-config PKG_CONFIG_ARGUMENT... --cflags --libs pepper`
+says and every warning an error, run in an empty directory, and must exit with 0. Fails if a file has no program at all.
 """
 import os
 import re
@@ -15,11 +15,14 @@ from pathlib import Path
 TIMEOUT_SECONDS = 60
 
 
-def programs(text):
+def programs(path):
     """(line, code) of each whole program."""
-    for block in re.finditer(r"^```cpp\n(.*?)^```", text, re.S | re.M):
-        if re.search(r"\bint\s+main\b", block.group(1)):
-            yield text.count("\n", 0, block.start(1)) + 1, block.group(1)
+    text = path.read_text()
+    is_header = path.suffix == ".hpp"
+    for block in re.finditer(r"(?:^///?(?:     .*)?\n)+" if is_header else r"(?<=^```cpp\n)(?:.*?)(?=^```)", text, re.M if is_header else re.S | re.M):
+        code = re.sub(r"^///?(?:     )?", "", block.group(), flags=re.M) if is_header else block.group()
+        if re.search(r"\bint\s+main\b", code):
+            yield text.count("\n", 0, block.start()) + 1, code
 
 
 def build_and_run(code, flags, line, readme):
@@ -43,15 +46,21 @@ def build_and_run(code, flags, line, readme):
 
 
 def main():
-    readme, *pkg_config = sys.argv[1:]
+    split = sys.argv.index("--")
+    files, pkg_config = sys.argv[1:split], sys.argv[split + 1 :]
     flags = shlex.split(subprocess.check_output(["pkg-config", *pkg_config, "--cflags", "--libs", "pepper"], text=True))
-    found = list(programs(Path(readme).read_text()))
-    failed = 0 if found else 1
-    for line, code in found:
-        wrong = build_and_run(code, flags, line, readme)
-        failed += bool(wrong)
-        print(f"{readme}:{line}: {wrong or 'compiles and runs'}")
-    print(f"{len(found)} programs in {readme}, {failed} failed")
+    count = failed = 0
+    for file in files:
+        found = list(programs(Path(file)))
+        if not found:
+            print(f"{file}: has no program")
+            failed += 1
+        for line, code in found:
+            wrong = build_and_run(code, flags, line, file)
+            failed += bool(wrong)
+            print(f"{file}:{line}: {wrong or 'compiles and runs'}")
+        count += len(found)
+    print(f"{count} programs in {len(files)} files, {failed} failed")
     return 1 if failed else 0
 
 

@@ -140,7 +140,11 @@ soak() {
   check "stress" stress_until $((end > SECONDS ? end : SECONDS + 1))
 }
 
-check_readme() { python3 tools/readme_examples.py README.md "${installed[@]}"; }
+check_readme() {
+  local headers
+  mapfile -t headers < <(grep -lE '^///?     int main' include/pepper/*.hpp)
+  python3 tools/readme_examples.py README.md "${headers[@]}" -- "${installed[@]}"
+}
 
 # Each bug that is planted is a check: that another check catches it.
 check_planted() {

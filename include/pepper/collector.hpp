@@ -17,7 +17,8 @@ namespace pepper {
 
 namespace detail {
 class Collector;
-}
+class Layers;
+}  // namespace detail
 
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
 /// Thread-safe in every member. Its threads start with the first bind, record(name, ...) or callback.
@@ -81,6 +82,12 @@ class MetricsCollector {
   bool shutdown(std::chrono::nanoseconds timeout = std::chrono::seconds{5}) noexcept;
 
  private:
+  friend detail::Layers;
+  // For the collectors that wrap this one: see detail::Layers.
+  template <class Handle>
+  Handle bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
+  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept;
+
   std::shared_ptr<detail::Collector> collector_;
 };
 

@@ -15,6 +15,9 @@ namespace pepper {
 /// Owner thread only, but may be moved to another thread together with its coroutine. Not for durations across a suspend of the machine.
 class [[nodiscard]] ScopedTimer {
  public:
+  /// Of nothing: records nothing, and reads no clock.
+  ScopedTimer() noexcept : running_(false), start_(0) {}
+
   explicit ScopedTimer(Timer timer) noexcept : timer_(timer), start_(detail::now_ticks()) {}
 
   /// Begins where it was meant to: the time that the work had to wait before it could start counts as well, which is what whoever asked

@@ -40,6 +40,13 @@ struct SeriesSnapshot {
 
   Distribution distribution;  ///< of a histogram or timer; of no record otherwise
 
+  // Of a series that a SamplingCollector samples, count and sum are estimates of all records that were made, unbiased. Min, max, last and
+  // the distribution are of those that were kept.
+  std::uint64_t recorded = 0;             ///< really; count, where nothing was sampled
+  double sample_rate = 1;                 ///< recorded by count; 1: not sampled
+  double count_error = 0, sum_error = 0;  ///< standard errors; that of the sum as exact as a bucket is wide. 0: exact
+  std::uint64_t refused = 0;              ///< calls that a RateLimitedCollector refused: in no other number here
+
   /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row
   /// where there are more. Empty where there is no distribution.
   [[nodiscard]] std::string histogram_text(std::size_t rows = 16, std::size_t width = 80) const;

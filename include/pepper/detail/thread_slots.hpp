@@ -18,9 +18,15 @@ using Cursor = std::atomic<std::uintptr_t>;
 inline constexpr std::uintptr_t kParked = kMaxPlaces * 4;
 static_assert(kParked % 4096 == 0);
 
-/// All that the hot path knows of a thread: one cursor per place. Never freed; adopted by a later thread when its thread ends.
+/// How many calls a thread still skips for one sampler: see SampleGate. Written by its thread alone.
+using Gap = std::atomic<std::uint64_t>;
+inline constexpr std::size_t kMaxSamplers = 1024;  ///< gap 0 is never given out
+
+/// All that the hot path knows of a thread: one cursor per place, one gap per sampler. Never freed; adopted by a later thread when its
+/// thread ends.
 struct ThreadSlots {
   Cursor cursors[kMaxPlaces];
+  Gap gaps[kMaxSamplers];
 };
 
 /// Exported: the inlined hot path of every module reads it. At first it points to slots that are never written.

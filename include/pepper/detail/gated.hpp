@@ -1,0 +1,81 @@
+#pragma once
+
+#include <pepper/handles.hpp>
+#include <pepper/scoped_timer.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <type_traits>
+
+namespace pepper {
+
+namespace detail {
+
+template <class Handle>
+concept Adds = requires(const Handle& handle) {
+  handle.add(1.0);
+};
+template <class Handle>
+concept Sets = requires(const Handle& handle) {
+  handle.set(1.0);
+};
+template <class Handle>
+concept Records = requires(const Handle& handle) {
+  handle.record(1.0);
+};
+template <class Handle>
+concept Times = requires(const Handle& handle, std::chrono::steady_clock::duration duration) {
+  handle.record(duration);
+};
+
+/// A handle whose calls a gate lets pass or not: the members of the handle it wraps, as free to copy. Each value of a span passes by
+/// itself.
+template <class Handle, class Gate>
+class Gated {
+ public:
+  constexpr Gated() noexcept = default;
+  constexpr Gated(Handle handle, Gate gate) noexcept : handle_(handle), gate_(gate) {}
+
+  void add(double amount = 1) const noexcept requires Adds<Handle> {
+    if (gate_.pass()) handle_.add(amount);
+  }
+  void set(double value) const noexcept requires Sets<Handle> {
+    if (gate_.pass()) handle_.set(value);
+  }
+  void record(double value) const noexcept requires Records<Handle> {
+    if (gate_.pass()) handle_.record(value);
+  }
+  template <class R, class P>
+  void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
+    if (gate_.pass()) handle_.record(duration);
+  }
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
+    if (gate_.pass()) handle_.record(intended_start);
+  }
+  void record(std::span<const double> values) const noexcept {
+    for (const double& value : values) {
+      if (gate_.pass()) handle_.record(std::span(&value, 1));
+    }
+  }
+  void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
+
+  /// Times the scope it is kept in if the gate lets it pass, which is asked now: else it reads no clock.
+  [[nodiscard]] ScopedTimer scope() const noexcept requires Times<Handle> {
+    if (!gate_.pass()) return {};
+    if constexpr (std::same_as<Handle, Timer>) {
+      return ScopedTimer(handle_);
+    } else {
+      return handle_.scope();
+    }
+  }
+
+ private:
+  Handle handle_;
+  Gate gate_;
+};
+
+}  // namespace detail
+}  // namespace pepper
