@@ -60,6 +60,14 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
   return {{make_head((is_weighted ? *part : whole).number, kExtraPlain), place_.offset()}, whole.tickets.load(std::memory_order_acquire)};
 }
 
+RateGate Collector::limit(std::uint64_t group, std::string_view name, TagsView tags, double max_per_second) {
+  require_settled();
+  const SeriesKey key(name, tags);
+  if (key.refusal().reason != nullptr) throw std::invalid_argument("a series that is none");  // whoever binds it is told more
+  const SeriesEntry& entry = *registry_->intern(key, Kind::summary, {}, false).entry;
+  return rate_limits_.get(group, entry.number - place_.series().base(), max_per_second);
+}
+
 SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options) {
   const auto alive = weak_from_this().lock();  // as in bind()
   return registry_->signal_cell(intern(Kind::counter, name, tags, options));

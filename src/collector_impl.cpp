@@ -59,12 +59,15 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       tenancy_(config_),
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
+      rate_limits_(place_),
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
       flusher_(place_.pressure()),
       drain_(place_),
       publisher_(registry_) {
   publish_empty();
   drain_.set_discarding(!config_.enabled);
+  rate_limits_.set_discarding(!config_.enabled);
+  if (config_.flush_mode == FlushMode::manual) rate_limits_.be_manual();
   if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking();
   if (config_.enabled) place_.open_gate();
   enlist(place_.index(), *this);
@@ -84,7 +87,7 @@ void Collector::require_settled() {
 void Collector::publish_empty() {
   CollectorStats stats;
   set_health(stats);
-  std::shared_ptr<const Snapshot> empty = publisher_.publish(drain_, std::move(stats));
+  std::shared_ptr<const Snapshot> empty = publisher_.publish(drain_, std::move(stats), {});
   const std::lock_guard lock(latest_mutex_);
   latest_ = std::move(empty);
 }
@@ -92,6 +95,7 @@ void Collector::publish_empty() {
 void Collector::start_over() {
   const std::lock_guard lock(drain_mutex_);
   drain_.start_over();
+  rate_limits_.start_over();
   publisher_.start_over();
   losses_.clear();
   grown_.clear();
@@ -145,16 +149,16 @@ CollectorStats Collector::stats() const {
   return stats;
 }
 
-void Collector::note_losses(CollectorStats& stats, const Ledger& ledger) {
+void Collector::note_losses(CollectorStats& stats, const Ledger& ledger, std::uint64_t rate_limited) {
   const auto note = [&](Cause cause, std::uint64_t folded) {
-    const std::uint64_t count = folded + place_.refused(cause);
+    const std::uint64_t count = folded + (cause == Cause::rate_limited ? 0 : place_.refused(cause));
     if (count == 0) return;
     Loss& loss = losses_[cause];
     const auto now = std::chrono::system_clock::now();
     if (loss.count == 0) loss.first = now;
     if (loss.count != count) {
       loss = {cause, count, loss.first, now};
-      grown_.push_back(loss);
+      if (cause != Cause::rate_limited) grown_.push_back(loss);  // that one is wanted
     }
     stats.losses.push_back(loss);
   };
@@ -163,11 +167,14 @@ void Collector::note_losses(CollectorStats& stats, const Ledger& ledger) {
   note(Cause::negative, ledger.tally[Found::negative]);
   note(Cause::after_shutdown, ledger.tally[Found::after_shutdown]);
   note(Cause::memory, ledger.tally[Found::memory]);
+  note(Cause::rate_limited, rate_limited);
 }
 
 std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   const Steady::time_point begin = Steady::now();
   keep_clock_in_step();
+  rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
+  std::vector<Refused> refused = rate_limits_.refused();
   drain_.look();
   const Ledger ledger = drain_.ledger();
   nan_.store(ledger.tally[Found::nan], std::memory_order_relaxed);  // [relaxed: a number, guards no data]
@@ -179,10 +186,13 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   stats.spilled = ledger.spilled;
   stats.clock_steps = ledger.tally[Found::clock_step];
   stats.flushes = ++flushes_;
-  note_losses(stats, ledger);
+  const std::uint64_t rate_limited = total(refused);
+  stats.recorded += rate_limited;
+  stats.dropped += rate_limited;
+  note_losses(stats, ledger, rate_limited);
   set_health(stats);
   stats.last_flush_duration = last_flush_duration_;
-  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats));
+  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats), std::move(refused));
   last_flush_duration_ = Steady::now() - begin;
   std::shared_ptr<const Snapshot> old = snapshot;  // let go after the lock: it may be thousands of pages
   const std::lock_guard lock(latest_mutex_);
@@ -245,6 +255,7 @@ Collector::Load Collector::work(bool is_due) noexcept {
     require_settled();  // a callback may have forked
     const DrainLock lock(drain_mutex_);
     if (!load.has_published) drain_.look();
+    rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
     load.chunks_seen = drain_.chunks_seen();
     load.pool_chunks = place_.pool_chunks();
     load.has_spilled = drain_.spilled() != spilled_before_;
@@ -295,6 +306,7 @@ void Collector::set_enabled(bool enabled) noexcept {
     const DrainLock lock(drain_mutex_);
     drain_.look();
     drain_.set_discarding(!enabled);
+    rate_limits_.set_discarding(!enabled);
     if (enabled) {
       place_.open_gate();
     } else {
@@ -311,7 +323,7 @@ bool Collector::has_news() {
   drain_.look();
   const Ledger ledger = drain_.ledger();
   const std::lock_guard latest(latest_mutex_);
-  return ledger.aggregated != latest_->stats().aggregated || ledger.dropped != latest_->stats().dropped;
+  return ledger.aggregated != latest_->stats().aggregated || ledger.dropped + total(rate_limits_.refused()) != latest_->stats().dropped;
 }
 
 bool Collector::flush_at_end(Steady::time_point deadline) noexcept {
@@ -342,7 +354,9 @@ bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
   (void)settle();
   place_.stop_blocking();
-  const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
+  const bool has_flusher_ended = flusher_.stop(deadline);
+  rate_limits_.be_manual();
+  const bool is_flushed = flush_at_end(deadline);
   const bool is_delivered = delivery_->stop(deadline);
   // What users' functions take that run inline, nothing can cut short. It can be said.
   return has_flusher_ended && is_flushed && is_delivered && Steady::now() <= deadline + kGrace;

@@ -10,6 +10,7 @@
 #include "mutex.hpp"
 #include "place.hpp"
 #include "publisher.hpp"
+#include "rate_limits.hpp"
 #include "registry.hpp"
 #include "series_key.hpp"
 
@@ -43,6 +44,8 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;
   /// False also where there is no room for a series of that weight.
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags, double weight) noexcept;
+  [[nodiscard]] RateGate limit(std::uint64_t group, std::string_view name, TagsView tags, double max_per_second);
+  void end_limits(std::uint64_t group) noexcept { rate_limits_.end(group); }
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
@@ -85,7 +88,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// was. True: it is done.
   [[nodiscard]] bool flush_at_end(std::chrono::steady_clock::time_point deadline) noexcept;
   void set_health(CollectorStats& stats) const noexcept;
-  void note_losses(CollectorStats& stats, const Ledger& ledger);
+  void note_losses(CollectorStats& stats, const Ledger& ledger, std::uint64_t rate_limited);
   [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
@@ -96,6 +99,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   const Tenancy tenancy_;
   Place& place_;
   const std::shared_ptr<Registry> registry_;
+  RateLimits rate_limits_;
   const std::shared_ptr<Delivery> delivery_;
   Flusher flusher_;
 

@@ -31,6 +31,8 @@ std::string_view to_string(Cause cause) noexcept {
       return "after_shutdown";
     case Cause::memory:
       return "memory";
+    case Cause::rate_limited:
+      return "rate_limited";
   }
   return "unknown";
 }

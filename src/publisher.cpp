@@ -7,7 +7,7 @@ namespace pepper::detail {
 Publisher::Publisher(std::shared_ptr<Registry> registry)
     : registry_(std::move(registry)), order_(std::make_shared<const SeriesOrder>(registry_, 0)) {}
 
-std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats stats) {
+std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats stats, std::vector<Refused> refused) {
   const std::uint32_t size = registry_->size_for_snapshot(next_sequence_);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   values_.grow(size);
@@ -25,6 +25,7 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   data->registry = registry_;
   data->order = order_;
   data->values = values_;
+  data->refused = std::move(refused);
   auto snapshot = std::make_shared<const Snapshot>(SnapshotAccess{}, std::move(data));
   drain.forget_changed();
   ++next_sequence_;

@@ -3,6 +3,7 @@
 #include <pepper/snapshot.hpp>
 
 #include "drain.hpp"
+#include "rate_limits.hpp"
 #include "registry.hpp"
 #include "snapshot_data.hpp"
 
@@ -18,7 +19,7 @@ class Publisher {
   explicit Publisher(std::shared_ptr<Registry> registry);
 
   /// Throws std::bad_alloc, and then publishes it all with the next call.
-  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, CollectorStats stats);
+  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, CollectorStats stats, std::vector<Refused> refused);
   /// In a child: no series has a value. The sequence goes on, as the parent's snapshots are still there.
   void start_over() noexcept { values_.clear(); }
 

@@ -99,6 +99,10 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   if (buckets != nullptr || series.kind == Kind::histogram || series.kind == Kind::timer)
     series.distribution = {buckets, values.count, values.min, values.max};
   series.recorded = values.count;
+  if (!data.refused.empty()) [[unlikely]] {
+    const auto found = std::ranges::lower_bound(data.refused, index, {}, &detail::Refused::series);
+    if (found != data.refused.end() && found->series == index) series.refused = found->count;
+  }
   if (const auto parts = data.order->parts_of(index); !parts.empty()) [[unlikely]]
     add_parts(series, data, index, parts);
   return series;

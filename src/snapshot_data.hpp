@@ -3,6 +3,7 @@
 #include <pepper/snapshot.hpp>
 #include <pepper/stats.hpp>
 
+#include "rate_limits.hpp"
 #include "registry.hpp"
 #include "values_page.hpp"
 
@@ -68,6 +69,7 @@ struct SnapshotData {
   std::shared_ptr<const Registry> registry;
   std::shared_ptr<const SeriesOrder> order;
   Values values;
+  std::vector<Refused> refused{};  ///< by series
   mutable MergedBuckets merged{};
 };
 

@@ -7,7 +7,7 @@
 
 namespace pepper::detail {
 
-constinit ThreadSlots no_slots{{kParked}, {}};
+constinit ThreadSlots no_slots{{kParked}, {}, {}};
 
 namespace {
 
@@ -98,6 +98,10 @@ void free_all_threads() noexcept {
     }
     record->is_taken.store(false, std::memory_order_release);  // [thread:release] pairs with [thread:acquire] in take_abandoned()
   }
+}
+
+ThreadRecord* newest_thread() noexcept {
+  return all_threads.load(std::memory_order_acquire);  // [threads:acquire] pairs with [threads:release] in publish_new()
 }
 
 void unpark_threads(std::uint32_t place) noexcept {

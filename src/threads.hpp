@@ -51,6 +51,9 @@ void forget_this_thread() noexcept;
 /// each has its blocks.
 void free_all_threads() noexcept;
 
+/// All threads there are and were, the newest first.
+[[nodiscard]] ThreadRecord* newest_thread() noexcept;
+
 /// Puts the cursors that are parked at a place back to null, so that their threads take the slow path again. After the place's gate was
 /// opened.
 void unpark_threads(std::uint32_t place) noexcept;

@@ -18,6 +18,7 @@ namespace pepper {
 namespace detail {
 class Collector;
 class Layers;
+class RateLimiter;
 }  // namespace detail
 
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
@@ -83,6 +84,7 @@ class MetricsCollector {
 
  private:
   friend detail::Layers;
+  friend detail::RateLimiter;
   // For the collectors that wrap this one: see detail::Layers.
   template <class Handle>
   Handle bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);

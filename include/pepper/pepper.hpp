@@ -2,16 +2,17 @@
 /// \file
 /// The core of pepper, whole. Read in the order of the includes: that is the order in which a record travels.
 
-#include <pepper/tags.hpp>                // what a series is called
-#include <pepper/config.hpp>              // what a collector is told
-#include <pepper/detail/record.hpp>       // what is captured: 16 bytes
-#include <pepper/detail/capture.hpp>      // how: a few instructions, inlined
-#include <pepper/handles.hpp>             // Counter, Gauge, Summary, Histogram, Timer
-#include <pepper/signal_counter.hpp>      // the one for signal handlers
-#include <pepper/scoped_timer.hpp>        // RAII over a Timer
-#include <pepper/stats.hpp>               // the ledger
-#include <pepper/snapshot.hpp>            // what is read back
-#include <pepper/subscription.hpp>        // callbacks, for as long as one wants them
-#include <pepper/collector.hpp>           // the object that owns all of it
-#include <pepper/sampling_collector.hpp>  // a share of the records, and estimates
-#include <pepper/static_handles.hpp>      // handles of the default collector by name alone
+#include <pepper/tags.hpp>                    // what a series is called
+#include <pepper/config.hpp>                  // what a collector is told
+#include <pepper/detail/record.hpp>           // what is captured: 16 bytes
+#include <pepper/detail/capture.hpp>          // how: a few instructions, inlined
+#include <pepper/handles.hpp>                 // Counter, Gauge, Summary, Histogram, Timer
+#include <pepper/signal_counter.hpp>          // the one for signal handlers
+#include <pepper/scoped_timer.hpp>            // RAII over a Timer
+#include <pepper/stats.hpp>                   // the ledger
+#include <pepper/snapshot.hpp>                // what is read back
+#include <pepper/subscription.hpp>            // callbacks, for as long as one wants them
+#include <pepper/collector.hpp>               // the object that owns all of it
+#include <pepper/sampling_collector.hpp>      // a share of the records, and estimates
+#include <pepper/rate_limited_collector.hpp>  // so many records a second
+#include <pepper/static_handles.hpp>          // handles of the default collector by name alone

@@ -16,6 +16,7 @@ enum class Cause : std::uint8_t {
   negative,        ///< a negative amount given to a Counter
   after_shutdown,  ///< OverflowPolicy::block, and no flusher left to wait for
   memory,          ///< the budget refused what folding it would have needed
+  rate_limited,    ///< a RateLimitedCollector refused it
 };
 
 /// The cause's name in lower case.

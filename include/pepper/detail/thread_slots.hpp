@@ -22,11 +22,25 @@ static_assert(kParked % 4096 == 0);
 using Gap = std::atomic<std::uint64_t>;
 inline constexpr std::size_t kMaxSamplers = 1024;  ///< gap 0 is never given out
 
-/// All that the hot path knows of a thread: one cursor per place, one gap per sampler. Never freed; adopted by a later thread when its
-/// thread ends.
+/// What a thread knows of one rate limit: see RateGate. Written by its thread alone, and in a child.
+struct RateSlot {
+  std::atomic<std::uint64_t> number;   ///< of the limit that the rest is about
+  std::atomic<std::uint64_t> credit;   ///< calls that may pass
+  std::atomic<std::uint64_t> refused;  ///< calls that did not
+  std::atomic<std::uint64_t> tick;     ///< when credit was last asked for in vain
+};
+struct RatePage {
+  static constexpr std::size_t kSlots = 128;
+  RateSlot slots[kSlots];
+};
+inline constexpr std::size_t kMaxRatePages = 1024;
+
+/// All that the hot path knows of a thread: one cursor per place, one gap per sampler, a slot per rate limit it has met. Never freed;
+/// adopted by a later thread when its thread ends.
 struct ThreadSlots {
   Cursor cursors[kMaxPlaces];
   Gap gaps[kMaxSamplers];
+  std::atomic<RatePage*> rates[kMaxRatePages];
 };
 
 /// Exported: the inlined hot path of every module reads it. At first it points to slots that are never written.
