@@ -81,6 +81,39 @@ class RecordDisabled {
   MetricsCollector collector_{{.enabled = false, .flush_mode = FlushMode::manual}};
 };
 
+/// Calls of which one in a thousand million, or in a hundred, is kept.
+template <int kPercent>
+struct RecordSampled : ManualSubject {
+  using ManualSubject::ManualSubject;
+  auto op(int) {
+    return [summary = sampled_.summary("request.size")](std::size_t, double value) { summary.record(value); };
+  }
+  const char* fault(std::uint64_t records) {
+    const std::uint64_t recorded = collector_.flush()->stats().recorded;
+    return recorded <= records / 20 && (kPercent == 0 || recorded != 0) ? nullptr : "more or fewer records than were to be kept";
+  }
+
+ private:
+  SamplingCollector<MetricsCollector&> sampled_{collector_, kPercent == 0 ? 1e-9 : kPercent * 0.01};
+};
+
+/// Calls that all pass, or are all refused.
+template <bool kPasses>
+struct RecordRateLimited : ManualSubject {
+  explicit RecordRateLimited(int threads) : ManualSubject(threads), background_({.on_error = [](std::string_view) {}}) {}
+  auto op(int) {
+    return [summary = limited_.summary("request.size")](std::size_t, double value) { summary.record(value); };
+  }
+  const char* fault(std::uint64_t records) {
+    const auto found = (kPasses ? collector_ : background_).flush()->find("request.size");
+    return (kPasses ? found->count : found->count + found->refused) == records ? nullptr : "calls are missing";
+  }
+
+ private:
+  MetricsCollector background_;  // a flusher that looks, as a refused call relies on
+  RateLimitedCollector<MetricsCollector&> limited_{kPasses ? collector_ : background_, kPasses ? 1e12 : 1e-6};
+};
+
 /// Two tags, 16 keys in rotation. With `kCopies` above 1 each key's strings lie at that many addresses, taken in turn: a cache that went
 /// by the address alone would never hit, as in a program that builds its tag values anew for each request.
 template <std::size_t kCopies>
@@ -143,6 +176,10 @@ void add_capture_benches() {
   add_alone<SetGauge>("set_gauge");
   add_teams<SetGauge>("set_gauge");
   add_alone<RecordDisabled>("record_disabled");
+  add_alone<RecordSampled<0>>("record_sampled/percent:0");
+  add_alone<RecordSampled<1>>("record_sampled/percent:1");
+  add_alone<RecordRateLimited<true>>("record_rate_limited/passes:1");
+  add_alone<RecordRateLimited<false>>("record_rate_limited/passes:0");
   add_alone<RecordDynamic<1>>("record_dynamic/keys:16/copies:1");
   add_teams<RecordDynamic<1>>("record_dynamic/keys:16/copies:1");
   add_alone<RecordDynamic<8>>("record_dynamic/keys:16/copies:8");
