@@ -10,6 +10,27 @@
 
 namespace pepper::detail {
 
+template <class Write>
+void Place::append(ThreadRecord& thread, std::size_t count, Write&& write) noexcept {
+  Cursor& cursor = thread.cursors[index_];
+  for (std::size_t done = 0; done != count;) {
+    std::uintptr_t at = cursor.load(std::memory_order_relaxed);  // [relaxed: owner only]
+    if (at % kChunkBytes == 0) {
+      if (at == kParked) return;
+      if (!is_open() && park(cursor)) return;
+      if (!make_room(thread)) return refuse(Cause::threads, count - done);
+      continue;
+    }
+    const std::size_t room = (kChunkBytes - at % kChunkBytes) / sizeof(Record);
+    const std::size_t batch = std::min(room, count - done);
+    auto* const records = reinterpret_cast<Record*>(at);
+    for (std::size_t i = 0; i < batch; ++i) write(records[i], done + i);
+    cursor.store(at + batch * sizeof(Record),
+                 std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
+    done += batch;
+  }
+}
+
 void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcept {
   // Nearly always: a thread that is known, with a full chunk.
   if (ThreadRecord* const thread = this_thread(); thread != nullptr && place != 0 && place_at(place).renew(*thread)) {
@@ -22,34 +43,23 @@ void capture_span(std::uint64_t place, std::uint64_t head, const double* values,
   if (place == 0 || count == 0) return;
   const ThreadUse use;
   if (ThreadRecord* const thread = use.record()) {
-    place_at(place).append(*thread, head, values, count);
+    place_at(place).append(*thread, count, [=](Record& to, std::size_t i) { to.write(head, values[i]); });
+  } else {
+    place_at(place).refuse(Cause::threads, count);
+  }
+}
+
+void capture_records(std::uint64_t place, const Record* records, std::size_t count) noexcept {
+  if (place == 0 || count == 0) return;
+  const ThreadUse use;
+  if (ThreadRecord* const thread = use.record()) {
+    place_at(place).append(*thread, count, [=](Record& to, std::size_t i) { to.write(records[i].head, records[i].value); });
   } else {
     place_at(place).refuse(Cause::threads, count);
   }
 }
 
 bool Place::renew(ThreadRecord& thread) noexcept { return thread.blocks[index_] != nullptr && is_open() && make_room(thread); }
-
-void Place::append(ThreadRecord& thread, std::uint64_t head, const double* values, std::size_t count) noexcept {
-  Cursor& cursor = thread.cursors[index_];
-  while (count != 0) {
-    std::uintptr_t at = cursor.load(std::memory_order_relaxed);  // [relaxed: owner only]
-    if (at % kChunkBytes == 0) {
-      if (at == kParked) return;
-      if (!is_open() && park(cursor)) return;
-      if (!make_room(thread)) return refuse(Cause::threads, count);
-      continue;
-    }
-    const std::size_t room = (kChunkBytes - at % kChunkBytes) / sizeof(Record);
-    const std::size_t batch = std::min(room, count);
-    auto* const records = reinterpret_cast<Record*>(at);
-    for (std::size_t i = 0; i < batch; ++i) records[i].write(head, values[i]);
-    cursor.store(at + batch * sizeof(Record),
-                 std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
-    values += batch;
-    count -= batch;
-  }
-}
 
 bool Place::park(Cursor& cursor) noexcept {
   // The records before it with it. [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()

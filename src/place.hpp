@@ -48,8 +48,10 @@ class Place {
 
   // Recording threads. --------------------------------------------------------------------------------------------------------------
 
-  /// Appends values that share a head. Wait-free except under OverflowPolicy::block; allocates for a thread's first record alone.
-  void append(ThreadRecord& thread, std::uint64_t head, const double* values, std::size_t count) noexcept;
+  /// Appends `count` records, the i-th by `write(to, i)`. Wait-free except under OverflowPolicy::block; allocates for a thread's first
+  /// record alone.
+  template <class Write>
+  void append(ThreadRecord& thread, std::size_t count, Write&& write) noexcept;
   /// Gives a thread that has a block a chunk with room, where it has none; false: that takes more, append() knows.
   [[nodiscard]] bool renew(ThreadRecord& thread) noexcept;
   /// The thread's block, made if there is none. Null: no memory.

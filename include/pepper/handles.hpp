@@ -14,6 +14,9 @@ namespace pepper {
 
 class MetricsCollector;
 class ScopedTimer;
+namespace detail {
+class Layers;
+}
 
 // A handle is a bound series: trivially copyable, made once by MetricsCollector, kept wherever the hot path finds it cheaply. Every member
 // is const, noexcept, thread-safe and wait-free (under OverflowPolicy::block a full pool waits). A default-constructed handle is unbound
@@ -33,6 +36,7 @@ class Counter {
 
  private:
   friend MetricsCollector;
+  friend detail::Layers;
   explicit constexpr Counter(detail::Target target) noexcept : target_(target) {}
   detail::Target target_;
 };
@@ -61,6 +65,7 @@ class Gauge {
 
  private:
   friend MetricsCollector;
+  friend detail::Layers;
   constexpr Gauge(detail::Target target, std::atomic<std::uint32_t>* tickets) noexcept : target_(target), tickets_(tickets) {}
   detail::Target target_;
   std::atomic<std::uint32_t>* tickets_ = nullptr;  // memory that is never freed, as handles outlive collectors
@@ -78,6 +83,7 @@ class Summary {
 
  private:
   friend MetricsCollector;
+  friend detail::Layers;
   explicit constexpr Summary(detail::Target target) noexcept : target_(target) {}
   detail::Target target_;
 };
@@ -94,6 +100,7 @@ class Histogram {
 
  private:
   friend MetricsCollector;
+  friend detail::Layers;
   explicit constexpr Histogram(detail::Target target) noexcept : target_(target) {}
   detail::Target target_;
 };
@@ -118,6 +125,7 @@ class Timer {
 
  private:
   friend MetricsCollector;
+  friend detail::Layers;
   friend ScopedTimer;
   explicit constexpr Timer(detail::Target target) noexcept : target_(target) {}
   void record_ticks(std::int64_t ticks, std::uintptr_t slots_offset) const noexcept {

@@ -15,4 +15,6 @@
 #include <pepper/collector.hpp>               // the object that owns all of it
 #include <pepper/sampling_collector.hpp>      // a share of the records, and estimates
 #include <pepper/rate_limited_collector.hpp>  // so many records a second
+#include <pepper/batch_collector.hpp>         // a thread's own batch
+#include <pepper/aggregating_collector.hpp>   // the numbers of one request, at once
 #include <pepper/static_handles.hpp>          // handles of the default collector by name alone

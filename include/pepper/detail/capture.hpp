@@ -21,6 +21,9 @@ void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcep
 /// Appends `count` values that share one head, with one cursor move per chunk.
 void capture_span(std::uint64_t place, std::uint64_t head, const double* values, std::size_t count) noexcept;
 
+/// Appends records that are all of one place.
+void capture_records(std::uint64_t place, const Record* records, std::size_t count) noexcept;
+
 /// Appends one record to the calling thread's chunk. Owner thread only (of the cursor it finds), wait-free, about ten instructions.
 /// NaN, negative counts and stale ids are found by the fold, not here.
 [[gnu::always_inline]] inline void capture(std::uint64_t place, std::uint64_t head, double value,

@@ -3,6 +3,7 @@
 #include <pepper/collector.hpp>
 
 #include <concepts>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -35,6 +36,19 @@ class Layers {
   template <class Layer>
   static bool record(Layer& inner, std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
     return inner.record(name, value, tags, metadata, weight);
+  }
+
+  /// Of a handle of the collector itself: where its records go, and what the next one carries beside its value.
+  template <class Handle>
+  [[nodiscard]] static const Target& target(const Handle& handle) noexcept {
+    return handle.target_;
+  }
+  template <class Handle>
+  [[nodiscard]] static std::uint32_t next_extra(const Handle& handle) noexcept {
+    if constexpr (std::same_as<Handle, Gauge>) {
+      if (handle.tickets_ != nullptr) return next_gauge_ticket(*handle.tickets_);
+    }
+    return kExtraPlain;
   }
 
   [[nodiscard]] static MetricsCollector& core(MetricsCollector& inner) noexcept { return inner; }

@@ -1,0 +1,175 @@
+#pragma once
+
+#include <pepper/collector.hpp>
+#include <pepper/detail/gated.hpp>
+#include <pepper/detail/layer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <limits>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pepper {
+
+/// Count, sum, min, max and last of the values of one series, as of now. A sum is compensated: it errs by a few units in its last place,
+/// however many values there are.
+class Aggregate {
+ public:
+  std::uint64_t count = 0;
+  double min = std::numeric_limits<double>::quiet_NaN(), max = min, last = min;  ///< NaN while count is 0
+
+  [[nodiscard]] double sum() const noexcept { return std::isfinite(sum_) ? sum_ + compensation_ : sum_; }
+  /// NaN while count is 0.
+  [[nodiscard]] double mean() const noexcept { return sum() / static_cast<double>(count); }
+
+  /// NaN is not counted, as it is refused by a collector.
+  void add(double value) noexcept {
+    if (value != value) return;
+    ++count;
+    // Neumaier's sum: https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
+    const double sum = sum_ + value;
+    compensation_ += std::abs(sum_) >= std::abs(value) ? (sum_ - sum) + value : (value - sum) + sum_;
+    sum_ = sum;
+    if (!(value >= min)) min = value;
+    if (!(value <= max)) max = value;
+    last = value;
+  }
+
+ private:
+  double sum_ = 0, compensation_ = 0;
+};
+
+namespace detail {
+
+/// A handle whose values are aggregated here and now, and then go on.
+template <class Handle>
+class Aggregated {
+ public:
+  constexpr Aggregated() noexcept = default;
+  Aggregated(Handle handle, Aggregate& aggregate) noexcept : handle_(handle), aggregate_(&aggregate) {}
+
+  void add(double amount = 1) const noexcept requires Adds<Handle> {
+    if (!(amount < 0)) note(amount);  // the collector drops it, and counts that
+    handle_.add(amount);
+  }
+  void set(double value) const noexcept requires Sets<Handle> {
+    note(value);
+    handle_.set(value);
+  }
+  void record(double value) const noexcept requires Records<Handle> {
+    note(value);
+    handle_.record(value);
+  }
+  template <class R, class P>
+  void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
+    note(std::chrono::duration<double>(duration).count());
+    handle_.record(duration);
+  }
+  void record(std::span<const double> values) const noexcept {
+    for (const double value : values) {
+      if (!(Adds<Handle> && value < 0)) note(value);
+    }
+    handle_.record(values);
+  }
+  void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
+
+ private:
+  void note(double value) const noexcept {
+    if (aggregate_ != nullptr) aggregate_->add(value);
+  }
+
+  Handle handle_;
+  Aggregate* aggregate_ = nullptr;
+};
+
+/// Name and tags.
+using AggregateKey = std::pair<std::string, Tags>;
+struct AggregateKeyLess {
+  bool operator()(const AggregateKey& a, const AggregateKey& b) const noexcept {
+    if (a.first != b.first) return a.first < b.first;
+    return std::ranges::lexicographical_compare(
+        a.second, b.second, [](const Tag& x, const Tag& y) { return x.key != y.key ? x.key < y.key : x.value < y.value; });
+  }
+};
+using Aggregates = std::map<AggregateKey, Aggregate, AggregateKeyLess>;
+
+}  // namespace detail
+
+/// Aggregates by name and tags on the caller's own thread, and hands the originals on: for whoever wants the numbers of this request, or
+/// of this loop, at once and of nobody else.
+///
+///     #include <pepper/pepper.hpp>
+///
+///     int main() {
+///       pepper::MetricsCollector collector;
+///       const pepper::Summary everybody = collector.summary("rows_read");
+///       everybody.record(1000);
+///
+///       pepper::AggregatingCollector request{collector};
+///       const auto rows = request.summary("rows_read");
+///       rows.record(7);
+///       rows.record(5);
+///       const pepper::Aggregate mine = request.find("rows_read");
+///       return mine.count == 2 && mine.sum() == 12 && collector.flush()->find("rows_read")->count == 3 ? 0 : 1;
+///     }
+///
+/// Of what a layer above it lets through, each as one; what a layer below does with it makes no difference here. Owner thread only, its
+/// handles included, which must not outlive it. What is wrapped by reference must outlive it.
+template <detail::Wrappable Inner>
+class AggregatingCollector : public detail::Layer<AggregatingCollector<Inner>, Inner> {
+  using Base = detail::Layer<AggregatingCollector, Inner>;
+
+ public:
+  explicit AggregatingCollector(Inner inner) : Base(std::forward<Inner>(inner)), aggregates_(std::make_unique<detail::Aggregates>()) {}
+
+  using Base::record;
+
+  /// Of the values since the last clear(); of none where the series has had none. Throws std::bad_alloc.
+  [[nodiscard]] Aggregate find(std::string_view name, TagsView tags = {}) const {
+    const auto found = aggregates_->find(key(name, tags));
+    return found == aggregates_->end() ? Aggregate{} : found->second;
+  }
+  /// All of them, by (name, tags): pairs of a pair of name and tags, and an Aggregate.
+  [[nodiscard]] const detail::Aggregates& aggregates() const noexcept { return *aggregates_; }
+  /// Begins anew; handles stay bound.
+  void clear() noexcept {
+    for (auto& [of, aggregate] : *aggregates_) aggregate = {};
+  }
+
+ private:
+  friend detail::Layers;
+
+  [[nodiscard]] static detail::AggregateKey key(std::string_view name, TagsView tags) {
+    return {std::string(name), Tags(tags.data(), tags.size())};
+  }
+  template <class Handle>
+  [[nodiscard]] auto bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
+    auto handle = detail::Layers::bind<Handle>(this->inner(), name, tags, options, weight, is_weighted);
+    return detail::Aggregated(handle, (*aggregates_)[key(name, tags)]);
+  }
+  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
+    const bool is_recorded = detail::Layers::record(this->inner(), name, value, tags, metadata, weight);
+    try {
+      if (is_recorded) (*aggregates_)[key(name, tags)].add(value);
+    } catch (const std::exception&) {  // no memory for it
+      return false;
+    }
+    return is_recorded;
+  }
+
+  std::unique_ptr<detail::Aggregates> aggregates_;
+};
+template <class Inner>
+AggregatingCollector(Inner&&) -> AggregatingCollector<Inner>;
+
+}  // namespace pepper

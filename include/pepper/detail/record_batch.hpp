@@ -1,0 +1,45 @@
+#pragma once
+
+#include <pepper/config.hpp>
+#include <pepper/detail/capture.hpp>
+#include <pepper/detail/record.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#pragma GCC visibility push(default)
+namespace pepper::detail {
+
+/// Records that wait to be appended at once. Owner thread only.
+class RecordBatch {
+ public:
+  /// Throws std::bad_alloc.
+  explicit RecordBatch(std::size_t size) : records_(new Record[size]), size_(size) {}
+  ~RecordBatch() { hand_over(); }
+  RecordBatch(const RecordBatch&) = delete;
+  RecordBatch& operator=(const RecordBatch&) = delete;
+
+  void push(std::uint64_t place, std::uint64_t head, double value) noexcept {
+    if (place != place_) [[unlikely]] {
+      hand_over();
+      place_ = place;
+    }
+    records_[count_] = {head, value};
+    if (++count_ == size_) [[unlikely]]
+      hand_over();
+  }
+  void hand_over() noexcept {
+    capture_records(place_, records_.get(), count_);
+    count_ = 0;
+  }
+
+ private:
+  std::unique_ptr<Record[]> records_;
+  std::size_t size_, count_ = 0;
+  std::uint64_t place_ = 0;
+};
+
+}  // namespace pepper::detail
+#pragma GCC visibility pop
