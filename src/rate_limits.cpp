@@ -23,7 +23,7 @@ struct Limit {
   std::atomic<std::uint64_t> number{0};   ///< unlike that of all before it; 0: there is none
   std::atomic<double> interval{0};        ///< nanoseconds from one call to the next
   std::atomic<double> patience{0};        ///< nanoseconds by which calls may come early
-  std::atomic<double> batch{1};           ///< calls that a thread takes at once
+  std::atomic<double> batch{0};           ///< calls that a thread takes at once
   std::atomic<std::int64_t> arrival{0};   ///< when the next call would come if all came evenly, in nanoseconds of the steady clock
   std::atomic<std::uint64_t> refused{0};  ///< by threads that have no slot
   std::atomic<std::uint64_t> place{0};    ///< whose budget pays for slots
@@ -46,7 +46,26 @@ struct Limit {
     }
   }
 };
-constinit Limit limits[kMaxLimits]{};
+/// Mapped as they are needed, for good: zero pages are limits that nobody has.
+constexpr std::size_t kLimitsPerPage = 1024;
+constinit std::atomic<Limit*> limit_pages[kMaxLimits / kLimitsPerPage]{};
+
+/// Of one that was ever given out.
+Limit& limit_at(std::uint32_t index) noexcept {
+  // [limits:acquire] pairs with [limits:release] in map_limit()
+  return limit_pages[index / kLimitsPerPage].load(std::memory_order_acquire)[index % kLimitsPerPage];
+}
+
+/// Under limits_mutex. Throws std::bad_alloc.
+Limit& map_limit(std::uint32_t index) {
+  std::atomic<Limit*>& page = limit_pages[index / kLimitsPerPage];
+  if (page.load(std::memory_order_relaxed) == nullptr) {  // [relaxed: written under the mutex]
+    auto* const mapped = static_cast<Limit*>(map_pages(round_up_to_pages(kLimitsPerPage * sizeof(Limit))));
+    if (mapped == nullptr) throw std::bad_alloc{};
+    page.store(mapped, std::memory_order_release);  // [limits:release] pairs with [limits:acquire] in limit_at()
+  }
+  return limit_at(index);
+}
 
 // Limit 0 is never given out.
 constinit Mutex limits_mutex;
@@ -75,7 +94,7 @@ void for_each_slot(std::uint32_t index, Visit&& visit) noexcept {
 }
 
 std::uint64_t refused_by_threads(std::uint32_t index, std::uint64_t number) noexcept {
-  std::uint64_t sum = limits[index].refused.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  std::uint64_t sum = limit_at(index).refused.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
   for_each_slot(index, [&](const RateSlot& slot) {
     // [slot_number:acquire] pairs with [slot_number:release] in pass_slow(); [relaxed: coherence: what happened before a flush is seen]
     if (slot.number.load(std::memory_order_acquire) == number) sum += slot.refused.load(std::memory_order_relaxed);
@@ -87,7 +106,7 @@ std::uint64_t refused_by_threads(std::uint32_t index, std::uint64_t number) noex
 
 [[gnu::noinline, gnu::cold]] bool RateGate::pass_slow() const noexcept {
   if (number_ == 0) return true;
-  Limit& limit = limits[index()];
+  Limit& limit = limit_at(index());
   // [limit:acquire] pairs with [limit:release] in RateLimits::get()
   if (limit.number.load(std::memory_order_acquire) != number_) return false;
   const ThreadUse use;
@@ -144,7 +163,7 @@ RateGate RateLimits::get(std::uint64_t group, std::uint32_t series, double max_p
   for (std::size_t tried = 1; tried < kMaxLimits; ++tried) {
     const std::uint64_t number = ++last_number;
     const auto index = static_cast<std::uint32_t>(number % (kMaxLimits - 1) + 1);
-    Limit& limit = limits[index];
+    Limit& limit = map_limit(index);
     if (limit.number.load(std::memory_order_relaxed) != 0) continue;  // [relaxed: written under the mutex]
     const double interval = max_per_second == 0 ? 0 : 1e9 / max_per_second;
     limit.interval.store(interval, std::memory_order_relaxed);                                      // [relaxed: published with the number]
@@ -178,8 +197,8 @@ std::uint64_t RateLimits::count(const Node& node) noexcept {
 }
 
 void RateLimits::end(Node& node) noexcept {
-  if ((node.state.load(std::memory_order_relaxed) & 1) == 0) return;  // [relaxed: written under the mutex]
-  Limit& limit = limits[node.index.load(std::memory_order_relaxed)];  // [relaxed: written under the mutex]
+  if ((node.state.load(std::memory_order_relaxed) & 1) == 0) return;    // [relaxed: written under the mutex]
+  Limit& limit = limit_at(node.index.load(std::memory_order_relaxed));  // [relaxed: written under the mutex]
   const std::uint64_t left = count(node) << 1;
   node.state.store(left, std::memory_order_release);  // [limit_state:release] pairs with [limit_state:acquire] in count()
   const std::lock_guard all(limits_mutex);
@@ -198,7 +217,8 @@ void RateLimits::be_manual() noexcept {
   is_manual_ = true;
   for (const std::unique_ptr<Node>& node : nodes_) {
     if ((node->state.load(std::memory_order_relaxed) & 1) != 0)  // [relaxed: written under the mutex]
-      limits[node->index.load(std::memory_order_relaxed)].asks_clock.store(true, std::memory_order_relaxed);  // [relaxed: says: look again]
+      limit_at(node->index.load(std::memory_order_relaxed))
+          .asks_clock.store(true, std::memory_order_relaxed);  // [relaxed: says: look again]
   }
   rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
 }
@@ -246,7 +266,7 @@ void RateLimits::start_over() noexcept {
     }
     const std::uint32_t index = node->index.load(std::memory_order_relaxed);  // [relaxed: as above]
     node->base.store(0, std::memory_order_relaxed);                           // [relaxed: as above]
-    limits[index].refused.store(0, std::memory_order_relaxed);                // [relaxed: as above]
+    limit_at(index).refused.store(0, std::memory_order_relaxed);              // [relaxed: as above]
     for_each_slot(index, [state](RateSlot& slot) {
       if (slot.number.load(std::memory_order_relaxed) != state >> 1) return;  // [relaxed: as above]
       slot.refused.store(0, std::memory_order_relaxed);                       // [relaxed: as above]

@@ -134,8 +134,9 @@ detail::SeriesOrder::SeriesOrder(std::shared_ptr<const Registry> registry, std::
 std::span<const detail::SeriesPart> detail::SeriesOrder::parts_of(std::uint32_t index) const noexcept {
   if (parts_.empty()) [[likely]]
     return {};
-  const auto found = std::ranges::equal_range(parts_, index, {}, &SeriesPart::whole);
-  return {found.begin(), found.end()};
+  const auto first = std::ranges::lower_bound(parts_, index, {}, &SeriesPart::whole);
+  const auto end = std::ranges::upper_bound(first, parts_.end(), index, {}, &SeriesPart::whole);
+  return {first, end};
 }
 
 detail::SeriesOrder::~SeriesOrder() { delete indices_.load(std::memory_order_relaxed); }  // [relaxed: no other thread any more]
