@@ -22,8 +22,20 @@ bool tsc_is_trusted = false;
 
 namespace {
 
+using Steady = std::chrono::steady_clock;
+using System = std::chrono::system_clock;
+
+/// Whether the TSC is fit to time with; tsc_is_trusted is that, but in manual time.
+constinit bool has_tsc = false;
+
 /// 0 until the first fit.
 constinit std::atomic<double> calibrated{0};
+
+// What the clocks show in manual time. Each is read alone; who reads one as manual time ends may be a moment late.
+constinit std::atomic<bool> is_manual{false};
+constinit std::atomic<std::uint64_t> manual_ticks{0};
+constinit std::atomic<Steady::time_point> manual_steady{};
+constinit std::atomic<System::time_point> manual_system{};
 
 bool kernel_and_cpu_trust_tsc() noexcept {
 #if defined(__x86_64__)
@@ -48,7 +60,18 @@ struct Pair {
 };
 
 std::int64_t steady_nanoseconds() noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Steady::now().time_since_epoch()).count();
+}
+
+std::uint64_t real_ticks() noexcept {
+#if defined(__x86_64__)
+  if (has_tsc) return __rdtsc();
+#endif
+  return static_cast<std::uint64_t>(steady_nanoseconds());
+}
+
+void trust_tsc(bool is_trusted) noexcept {
+  std::atomic_ref(tsc_is_trusted).store(is_trusted, std::memory_order_relaxed);  // [relaxed: either clock was right a moment ago]
 }
 
 /// Of a few tries the one with the shortest span between its tick reads: the others were interrupted.
@@ -56,9 +79,9 @@ Pair read_pair() noexcept {
   Pair best;
   std::uint64_t shortest = std::numeric_limits<std::uint64_t>::max();
   for (int i = 0; i < 5; ++i) {
-    const std::uint64_t before = now_ticks();
+    const std::uint64_t before = real_ticks();
     const std::int64_t nanoseconds = steady_nanoseconds();
-    const std::uint64_t span = now_ticks() - before;
+    const std::uint64_t span = real_ticks() - before;
     if (span < shortest) {
       shortest = span;
       best = {before + span / 2, nanoseconds};
@@ -68,7 +91,7 @@ Pair read_pair() noexcept {
 }
 
 /// Before every static constructor of ordinary priority, as those may time scopes.
-__attribute__((constructor(101))) void decide_once() noexcept { tsc_is_trusted = kernel_and_cpu_trust_tsc(); }
+__attribute__((constructor(101))) void decide_once() noexcept { trust_tsc(has_tsc = kernel_and_cpu_trust_tsc()); }
 
 double fit(const Pair& from, const Pair& to) noexcept {
   return static_cast<double>(to.nanoseconds - from.nanoseconds) * 1e-9 / static_cast<double>(to.ticks - from.ticks);
@@ -88,6 +111,7 @@ class Calibration {
 
   void keep_in_step() noexcept {
     const std::lock_guard lock(mutex_);
+    if (is_time_manual()) return;
     const Pair now = read_pair();
     if (now.nanoseconds - latest_.nanoseconds < kRefit) return;
     const double refit = fit(from_, now);
@@ -101,7 +125,39 @@ class Calibration {
     latest_ = now;
   }
 
+  bool begin_manual() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (is_time_manual()) return false;
+    advanced_ = {};
+    manual_ticks.store(ticks_at_begin_ = real_ticks(), std::memory_order_relaxed);     // [relaxed: published below]
+    manual_steady.store(steady_at_begin_ = Steady::now(), std::memory_order_relaxed);  // [relaxed: published below]
+    manual_system.store(system_at_begin_ = System::now(), std::memory_order_relaxed);  // [relaxed: published below]
+    is_manual.store(true, std::memory_order_release);  // [manual:release] pairs with [manual:acquire] in is_time_manual()
+    trust_tsc(false);
+    return true;
+  }
+
+  bool advance(std::chrono::nanoseconds by) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (by.count() < 0 || by > kLongestManual - advanced_) return false;
+    advanced_ += by;
+    // From the beginning each time: what rounding takes does not add up.
+    const auto ticks = std::llround(static_cast<long double>(advanced_.count()) / (1e9L * known_seconds_per_tick()));
+    manual_ticks.store(ticks_at_begin_ + static_cast<std::uint64_t>(ticks),
+                       std::memory_order_relaxed);                                 // [relaxed: a number, guards no data]
+    manual_steady.store(steady_at_begin_ + advanced_, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    manual_system.store(system_at_begin_ + advanced_, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    return true;
+  }
+
+  void end_manual() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_manual.store(false, std::memory_order_relaxed);  // [relaxed: the real clocks are always there]
+    trust_tsc(has_tsc);
+  }
+
  private:
+  static constexpr std::chrono::nanoseconds kLongestManual = std::chrono::hours{24 * 3652};
   static constexpr std::int64_t kRefit = 100'000'000;
   static constexpr std::int64_t kWindow = 10'000'000'000;
   static constexpr std::int64_t kFirstFit = 1'000'000;
@@ -110,6 +166,12 @@ class Calibration {
   Pair from_ = read_pair();
   Pair latest_ = from_;
   bool has_jumped_ = false;
+
+  // Of manual time.
+  std::uint64_t ticks_at_begin_ = 0;
+  Steady::time_point steady_at_begin_;
+  System::time_point system_at_begin_;
+  std::chrono::nanoseconds advanced_{};
 };
 
 Calibration& calibration() noexcept {
@@ -121,10 +183,39 @@ Calibration& calibration() noexcept {
 
 }  // namespace
 
+bool is_time_manual() noexcept {
+  return is_manual.load(std::memory_order_acquire);  // [manual:acquire] pairs with [manual:release] in begin_manual()
+}
+
+bool begin_manual_time() noexcept {
+  (void)seconds_per_tick();
+  return calibration().begin_manual();
+}
+
+bool advance_manual_time(std::chrono::nanoseconds by) noexcept { return calibration().advance(by); }
+
+void end_manual_time() noexcept { calibration().end_manual(); }
+
+std::uint64_t now_ticks_slow() noexcept {
+  return is_time_manual() ? manual_ticks.load(std::memory_order_relaxed) : real_ticks();  // [relaxed: a number, guards no data]
+}
+
+Steady::time_point now_steady() noexcept {
+  return is_time_manual() ? manual_steady.load(std::memory_order_relaxed) : Steady::now();  // [relaxed: a number, guards no data]
+}
+
+System::time_point now_system() noexcept {
+  return is_time_manual() ? manual_system.load(std::memory_order_relaxed) : System::now();  // [relaxed: a number, guards no data]
+}
+
 double known_seconds_per_tick() noexcept {
-  if (!tsc_is_trusted) return 1e-9;
+  if (!has_tsc) return 1e-9;
   return calibrated.load(std::memory_order_relaxed);  // [relaxed: one number, any recent one will do]
 }
+
+double fold_seconds_per_tick() noexcept { return is_time_manual() ? -known_seconds_per_tick() : known_seconds_per_tick(); }
+
+double whole_nanoseconds(double seconds) noexcept { return std::nearbyint(seconds * 1e9) / 1e9; }
 
 double seconds_per_tick() noexcept {
   if (known_seconds_per_tick() == 0) calibration().first_fit();
@@ -132,7 +223,7 @@ double seconds_per_tick() noexcept {
 }
 
 void keep_clock_in_step() noexcept {
-  if (tsc_is_trusted && known_seconds_per_tick() != 0) calibration().keep_in_step();
+  if (has_tsc && known_seconds_per_tick() != 0) calibration().keep_in_step();
 }
 
 std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept {
@@ -140,10 +231,9 @@ std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept {
   return std::chrono::nanoseconds{std::llround(static_cast<double>(ticks) * seconds_per_tick() * 1e9)};
 }
 
-std::uint64_t to_ticks(std::chrono::steady_clock::time_point time) noexcept {
-  if (!tsc_is_trusted) return static_cast<std::uint64_t>(std::min(time, std::chrono::steady_clock::now()).time_since_epoch().count());
+std::uint64_t to_ticks(Steady::time_point time) noexcept {
   const std::uint64_t now = now_ticks();
-  const std::chrono::duration<double> ago = std::chrono::steady_clock::now() - time;
+  const std::chrono::duration<double> ago = now_steady() - time;
   return ago.count() <= 0 ? now : now - static_cast<std::uint64_t>(std::llround(ago.count() / seconds_per_tick()));
 }
 

@@ -2,6 +2,8 @@
 
 #include <pepper/detail/clock.hpp>
 
+#include <chrono>
+
 namespace pepper::detail {
 
 /// Seconds in one tick of now_ticks(), by the latest calibration; the first call of a process may take 1 ms. Thread-safe.
@@ -10,7 +12,28 @@ namespace pepper::detail {
 /// The same, but 0 if no one called seconds_per_tick() yet. Wait-free: for folds, whose ticks come from timers, whose bind called it.
 [[nodiscard]] double known_seconds_per_tick() noexcept;
 
-/// Fits the tick to steady_clock anew, over the last 20 seconds at most; nothing if no timer was ever bound. Cold paths only; thread-safe.
+/// The same, and negative in manual time: see FoldTable::seconds().
+[[nodiscard]] double fold_seconds_per_tick() noexcept;
+
+/// The nearest double to a whole number of nanoseconds, in seconds.
+[[nodiscard, gnu::cold]] double whole_nanoseconds(double seconds) noexcept;
+
+/// Fits the tick to steady_clock anew, over the last 20 seconds at most; nothing if no timer was ever bound, or in manual time. Cold paths
+/// only; thread-safe.
 void keep_clock_in_step() noexcept;
+
+/// system_clock, or what a testing::ManualClock shows in its place.
+[[nodiscard]] std::chrono::system_clock::time_point now_system() noexcept;
+
+// Manual time, for testing::ManualClock: now_ticks(), now_steady() and now_system() stand still where they are, and move as they are told.
+// Ticks stay as long as they are, so that a timer that runs as manual time begins or ends has measured both times one after the other, and
+// records that wait to be folded mean what they did. What waits and times out looks at steady_clock itself. Thread-safe.
+
+/// False: it is manual already.
+[[nodiscard]] bool begin_manual_time() noexcept;
+/// False: negative, or more than ten years in all.
+[[nodiscard]] bool advance_manual_time(std::chrono::nanoseconds by) noexcept;
+void end_manual_time() noexcept;
+[[nodiscard]] bool is_time_manual() noexcept;
 
 }  // namespace pepper::detail

@@ -154,7 +154,7 @@ void Collector::note_losses(CollectorStats& stats, const Ledger& ledger, std::ui
     const std::uint64_t count = folded + (cause == Cause::rate_limited ? 0 : place_.refused(cause));
     if (count == 0) return;
     Loss& loss = losses_[cause];
-    const auto now = std::chrono::system_clock::now();
+    const auto now = now_system();
     if (loss.count == 0) loss.first = now;
     if (loss.count != count) {
       loss = {cause, count, loss.first, now};

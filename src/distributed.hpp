@@ -32,7 +32,7 @@ template <class Found, class Other>
         return true;
       auto bits = std::bit_cast<std::uint64_t>(record.value);
       if (extra_of(record.head) == kExtraTicks) [[unlikely]]
-        bits = std::bit_cast<std::uint64_t>(record.value < 0 ? 0 : record.value * table.seconds_per_tick);
+        bits = std::bit_cast<std::uint64_t>(table.seconds(record.value));
       const BucketSpan& span = spans[index];
       const std::uint32_t in_span = span.place_of(bucket_number::of(bits, scale));
       if (in_span < span.size) [[likely]] {

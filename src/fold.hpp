@@ -20,13 +20,21 @@ struct BucketLimits;
 /// Where a fold puts what it finds.
 struct FoldTable {
   Cell* cells;
-  std::uint32_t base;      ///< number of the first series
-  std::uint32_t capacity;  ///< numbers from base on that have a cell
-  std::uint32_t stamp;     ///< of this pass
-  double seconds_per_tick;
+  std::uint32_t base;                              ///< number of the first series
+  std::uint32_t capacity;                          ///< numbers from base on that have a cell
+  std::uint32_t stamp;                             ///< of this pass
+  double seconds_per_tick;                         ///< negative in manual time
   const std::atomic<Kind>* kinds;                  ///< by index
   const std::atomic<ScaleCode>* scales = nullptr;  ///< by index; null: none has a distribution
 
+  /// What a timer recorded; a clock that went backwards: 0. In manual time whole nanoseconds, as users' tests compare with what they
+  /// advanced it by.
+  [[nodiscard]] double seconds(double ticks) const noexcept {
+    if (ticks < 0) return 0;
+    if (seconds_per_tick < 0) [[unlikely]]
+      return whole_nanoseconds(ticks * -seconds_per_tick);
+    return ticks * seconds_per_tick;
+  }
   [[nodiscard]] std::uint32_t index_of(std::uint64_t head) const noexcept { return id_of(head) - base; }
   [[nodiscard]] Kind kind_of(std::uint64_t head) const noexcept {
     return kinds[index_of(head)].load(
@@ -75,7 +83,7 @@ class SeriesRange {
   [[nodiscard]] std::uint32_t base() const noexcept { return base_.load(std::memory_order_relaxed); }          // [relaxed: as in set()]
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }  // [relaxed: as in set()]
   /// For one pass over records, into `cells`.
-  [[nodiscard]] FoldTable table(Cell* cells, std::uint32_t stamp, double seconds_per_tick = known_seconds_per_tick()) const noexcept {
+  [[nodiscard]] FoldTable table(Cell* cells, std::uint32_t stamp, double seconds_per_tick = fold_seconds_per_tick()) const noexcept {
     const bool has_scales = has_scales_.load(std::memory_order_relaxed);  // [relaxed: as in set_kind()]
     return {cells, base(), capacity(), stamp, seconds_per_tick, kinds_, has_scales ? scales_ : nullptr};
   }
@@ -107,11 +115,8 @@ class SeriesRange {
 [[gnu::noinline]] inline bool fold_extra(Cell& cell, std::uint64_t head, double value, const FoldTable& table, Tally& tally) noexcept {
   const std::uint32_t extra = extra_of(head);
   if (extra == kExtraTicks) {
-    if (value < 0) {
-      ++tally[Found::clock_step];
-      value = 0;
-    }
-    value *= table.seconds_per_tick;
+    if (value < 0) ++tally[Found::clock_step];
+    value = table.seconds(value);
     if (!fold_value(cell, head, value, table, tally)) return false;
     cell.last = value;
     return true;

@@ -1,5 +1,7 @@
 #include "publisher.hpp"
 
+#include "clock.hpp"
+
 #include <utility>
 
 namespace pepper::detail {
@@ -19,7 +21,7 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   }
   auto data = std::make_unique<SnapshotData>();
   data->sequence = next_sequence_;
-  data->taken_at = std::chrono::system_clock::now();
+  data->taken_at = now_system();
   data->stats = std::move(stats);
   data->stats.series = order_->whole();
   data->registry = registry_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pepper/detail/capture.hpp>
+#include <pepper/detail/clock.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -115,7 +116,7 @@ class Timer {
   }
   /// From when it was meant to start until now, waiting included: see ScopedTimer. A start in the future is 0.
   void record(std::chrono::steady_clock::time_point intended_start) const noexcept {
-    record(std::max(std::chrono::steady_clock::now() - intended_start, std::chrono::steady_clock::duration::zero()));
+    record(std::max(detail::now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
   }
   /// In seconds.
   void record(std::span<const double> seconds) const noexcept {
