@@ -12,7 +12,8 @@ class Budget {
  public:
   /// Not where less than `rest` would be left.
   [[nodiscard]] bool try_take(std::size_t bytes, std::size_t rest = 0) noexcept {
-    std::size_t used = used_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    if (refusals_.load(std::memory_order_relaxed) != 0) return false;  // [relaxed: a number, guards no data]
+    std::size_t used = used_.load(std::memory_order_relaxed);          // [relaxed: a number, guards no data]
     do {
       if (bytes + rest > limit() || used > limit() - bytes - rest) return false;
     } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
@@ -25,12 +26,16 @@ class Budget {
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
   [[nodiscard]] std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }  // [relaxed: set before threads]
   void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }       // [relaxed: set before threads]
+  /// As if all were used, until as many times let go. For tests of users' programs.
+  void refuse_all() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }      // [relaxed: a number, guards no data]
+  void refuse_no_more() noexcept { refusals_.fetch_sub(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
   /// Three quarters full: time to return what only speeds things up.
   [[nodiscard]] bool is_tight() const noexcept { return used() > limit() / 4 * 3; }
 
  private:
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> limit_{0};
+  std::atomic<std::uint32_t> refusals_{0};
 };
 
 /// What distributions have taken of a budget. A snapshot may keep them when their collector is gone and another has the budget: so what is

@@ -2,6 +2,7 @@
 
 #include "clock.hpp"
 #include "config_check.hpp"
+#include "drain_lock.hpp"
 #include "fork.hpp"
 
 #include <charconv>
@@ -36,20 +37,6 @@ void report(Errors& errors, const std::vector<Loss>& grown) noexcept {
     errors.report(cause, {count, " records dropped so far, cause: ", cause});
   }
 }
-
-/// The drain mutex. Whoever holds it must not wait for a free chunk, which an instrumented allocator could ask for: nobody else would free
-/// one.
-class DrainLock {
- public:
-  explicit DrainLock(Mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
-  ~DrainLock() { is_service_thread = was_service_thread_; }
-  DrainLock(const DrainLock&) = delete;
-  DrainLock& operator=(const DrainLock&) = delete;
-
- private:
-  const std::lock_guard<Mutex> lock_;
-  const bool was_service_thread_;
-};
 
 }  // namespace
 

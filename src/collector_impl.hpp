@@ -55,6 +55,13 @@ class Collector : public std::enable_shared_from_this<Collector> {
   void set_enabled(bool enabled) noexcept;
   bool shutdown(std::chrono::nanoseconds timeout) noexcept;
 
+  // Faults, for tests of users' programs. ------------------------------------------------------------------------------------------
+
+  /// Throws std::bad_alloc.
+  void withhold_chunks();
+  void give_chunks_back() noexcept;
+  [[nodiscard]] Budget& budget() noexcept { return place_.budget(); }
+
   // In a child. ---------------------------------------------------------------------------------------------------------------------
 
   /// The same series, no records. After the places and threads. Throws std::bad_alloc, and can be called again then.

@@ -86,6 +86,7 @@ void Place::leave() noexcept {
     release_pages(chunk, sizeof(Chunk));
     idle_.push_back(chunk);
   }
+  for (; !withheld_.empty(); withheld_.pop_back()) idle_.push_back(withheld_.back());
   for (ThreadBlock* block = first_block(); block != nullptr; block = block->next) block->release_sets();
   bucket_lease_.end();
   budget_.give_back(pool_chunks() * sizeof(Chunk));
@@ -122,6 +123,7 @@ void Place::start_over() {
   }
   // Each block has its first chunk again: all others are the pool's, whoever had them.
   left_.clear();
+  withheld_.clear();
   idle_.clear();
   for (const auto& [at, bytes] : arenas_) {
     auto* const chunks = static_cast<Chunk*>(at);
@@ -139,8 +141,24 @@ void Place::recycle(Chunk* chunk) {
   // Only where it changes: a child would copy every page of the pool. [relaxed: written by who had it before]
   if (chunk->owner.load(std::memory_order_relaxed) != nullptr)
     chunk->owner.store(nullptr, std::memory_order_release);  // [free:release] pairs with [free:acquire] in try_take_free()
+  if (withholders_ != 0) return withheld_.push_back(chunk);
   free_.push(recycler_, chunk);
   if (may_block_.load(std::memory_order_relaxed)) space_.notify_all();  // [relaxed: waiters look again by themselves]
+}
+
+void Place::withhold_chunks() {
+  withheld_.reserve(all_chunks_);
+  ++withholders_;
+  for (Chunk* chunk = nullptr; free_.try_pop(chunk);) {
+    if (chunk == nullptr) continue;                      // see ChunkQueue::make_producer()
+    (void)chunk->owner.load(std::memory_order_acquire);  // [free:acquire] pairs with [free:release] in recycle()
+    withheld_.push_back(chunk);
+  }
+}
+
+void Place::give_chunks_back() {
+  if (--withholders_ != 0) return;
+  for (; !withheld_.empty(); withheld_.pop_back()) recycle(withheld_.back());
 }
 
 void Place::refuse(Cause cause, std::uint64_t count) noexcept {

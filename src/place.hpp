@@ -73,6 +73,10 @@ class Place {
   [[nodiscard]] std::uint64_t refused(Cause cause) const noexcept;
   /// Makes an emptied chunk free. Throws std::bad_alloc.
   void recycle(Chunk* chunk);
+  /// No chunk is free any more, nor becomes so, until they are given back as many times. For tests of users' programs. Throws
+  /// std::bad_alloc.
+  void withhold_chunks();
+  void give_chunks_back();
   [[nodiscard]] std::size_t pool_chunks() const noexcept {
     return pool_chunks_.load(std::memory_order_relaxed);  // [relaxed: a thread that is late sizes its queue's end by the pool before]
   }
@@ -131,7 +135,9 @@ class Place {
   ChunkQueue sealed_, free_;
   ChunkQueue::Producer recycler_;
 
-  std::vector<Chunk*> left_;  ///< the drainer's
+  std::vector<Chunk*> left_;  ///< the drainer's, as the next two
+  std::size_t withholders_ = 0;
+  std::vector<Chunk*> withheld_;
 
   Condition space_;  ///< for threads that wait under OverflowPolicy::block: with no mutex, as they may stop anywhere
   Pressure pressure_;

@@ -1,5 +1,6 @@
 #include <pepper/snapshot.hpp>
 
+#include "text_label.hpp"
 #include "text_number.hpp"
 
 #include <algorithm>
@@ -11,35 +12,13 @@ namespace pepper {
 
 namespace {
 
+using detail::append_printable, detail::width;
+
 enum Column : std::size_t { series, kind, count, sum, min, mean, p50, p90, p99, p999, max, last, unit };
 constexpr std::size_t kColumns = unit + 1;
 using Row = std::array<std::string, kColumns>;
 
 bool is_text(std::size_t column) noexcept { return column == series || column == kind || column == unit; }
-
-void append_printable(std::string& text, std::string_view raw) {
-  for (const char c : raw) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-}
-
-std::string label(const SeriesSnapshot& of) {
-  std::string text;
-  append_printable(text, of.name);
-  if (of.tags.empty()) return text;
-  char separator = '{';
-  for (const Tag& tag : of.tags) {
-    text += separator;
-    append_printable(text, tag.key);
-    text += '=';
-    append_printable(text, tag.value);
-    separator = ',';
-  }
-  return text += '}';
-}
-
-/// Characters, not bytes: continuation bytes of UTF-8 take no room.
-std::size_t width(std::string_view text) noexcept {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
 
 }  // namespace
 
@@ -49,7 +28,7 @@ std::string Snapshot::to_text() const {
   for (const SeriesSnapshot& of : *this) {
     std::string printable_unit;
     append_printable(printable_unit, of.unit);
-    Row row{label(of), std::string(to_string(of.kind)), std::to_string(of.count)};
+    Row row{detail::label(of.name, of.tags), std::string(to_string(of.kind)), std::to_string(of.count)};
     const double numbers[] = {of.sum, of.min, of.mean(), of.quantile(0.5), of.quantile(0.9), of.quantile(0.99), of.quantile(0.999),
                               of.max, of.last};
     std::size_t column = sum;

@@ -34,6 +34,8 @@ int main(int, char** arguments) {
     if (plugin == nullptr) fail(dlerror());
     auto* const record = symbol<void(int)>(plugin, "record");
     auto* const recorded = symbol<int()>(plugin, "recorded");
+    auto* const replace_default = symbol<void()>(plugin, "replace_default");
+    replace_default();
     if (recorded() != expected) fail("what was recorded before the plugin was unloaded, and as it was, is not there");
     record(kTimes);
     std::binary_semaphore has_recorded{0}, may_end{0};
@@ -44,6 +46,7 @@ int main(int, char** arguments) {
     });
     has_recorded.acquire();
     expected += 2 * kTimes;
+    replace_default();
     if (recorded() != expected) fail("not all records are there");
     dlclose(plugin);
     ++expected;  // the plugin's own, as it is unloaded

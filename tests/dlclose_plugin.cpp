@@ -1,4 +1,5 @@
 #include <pepper/pepper.hpp>
+#include <pepper/testing.hpp>
 
 /// The plugin of dlclose_host.cpp.
 
@@ -13,7 +14,11 @@ struct RecordsAsItIsUnloaded {
 extern "C" [[gnu::visibility("default")]] void record(int times) {
   const pepper::Counter counter = pepper::default_collector().counter("plugin");
   for (int i = 0; i < times; ++i) counter.add();
+  pepper::counter<"plugin_static">().add();
 }
+
+/// Unbinds all static handles, of this library and of those that are there no more.
+extern "C" [[gnu::visibility("default")]] void replace_default() { const pepper::testing::ScopedDefaultCollector replaced; }
 
 extern "C" [[gnu::visibility("default")]] int recorded() {
   const auto series = pepper::default_collector().flush()->find("plugin");

@@ -20,6 +20,9 @@ class Collector;
 class Layers;
 class RateLimiter;
 }  // namespace detail
+namespace testing {
+class Faults;
+}
 
 /// Owns series, takes records, gives snapshots. An ordinary object: several live side by side (959 at once), none needs a global.
 /// Thread-safe in every member. Its threads start with the first bind, record(name, ...) or callback.
@@ -89,6 +92,7 @@ class MetricsCollector {
   template <class Handle>
   Handle bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
   bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept;
+  friend testing::Faults;
 
   std::shared_ptr<detail::Collector> collector_;
 };

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string_view>
 
 namespace pepper {
@@ -27,6 +28,24 @@ struct FixedText {
   return !text.empty() && text.size() <= 255 &&
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
+
+#pragma GCC visibility push(default)
+
+/// Which word of a handle says that it is bound.
+inline constexpr std::size_t kPlaceWord = offsetof(Target, place) / sizeof(std::uint64_t);
+
+/// What a static handle keeps, as the library knows it: so that it can be unbound when a test replaces the default collector.
+struct StaticSlot {
+  std::atomic<std::uint64_t>* words;
+  StaticSlot* next = nullptr;
+  bool is_listed = false;
+};
+/// Keeps a handle bound, unless `from` is the default collector no longer. True: the slot was not known yet. Thread-safe.
+[[nodiscard]] bool publish_static(StaticSlot& slot, const std::uint64_t* words, std::size_t count, const MetricsCollector& from) noexcept;
+/// Before its memory goes. The handle stays as it is.
+void forget_static(StaticSlot& slot) noexcept;
+
+#pragma GCC visibility pop
 
 template <class Handle>
 using Bind = Handle (MetricsCollector::*)(std::string_view, TagsView, SeriesOptions);
@@ -51,35 +70,43 @@ struct StaticSeries {
   }
   static_assert(are_tags_valid(), "a tag's key has 1 to 255 bytes and no control bytes, its value at most 1024 bytes");
 
-  static constexpr std::size_t kPlace = offsetof(Target, place) / sizeof(std::uint64_t);
-
   /// Bound at the first call; by several threads at once to the same. Hidden, so that each library has its own and can be unloaded.
   template <class Handle>
   [[gnu::visibility("hidden"), gnu::always_inline]] static Handle handle(Bind<Handle> bind) {
-    constexpr std::size_t kWords = sizeof(Handle) / sizeof(std::uint64_t);
-    static constinit std::array<std::atomic<std::uint64_t>, kWords> kept{};
-    std::array<std::uint64_t, kWords> words{};
-    const std::uintptr_t slots_offset = thread_slots_offset();     // before the branch: past a call that may throw clang cannot hoist it
-    words[kPlace] = kept[kPlace].load(std::memory_order_acquire);  // [static:acquire] pairs with [static:release] in make()
-    if (words[kPlace] == 0) [[unlikely]]
-      return make(bind, kept, slots_offset);
-    for (std::size_t i = 0; i < kWords; ++i) {
-      if (i != kPlace) words[i] = kept[i].load(std::memory_order_relaxed);  // [relaxed: published with the place]
+    std::array<std::uint64_t, kWords<Handle>> words{};
+    auto& kept = kept_<Handle>;
+    const std::uintptr_t slots_offset = thread_slots_offset();  // before the branch: past a call that may throw clang cannot hoist it
+    words[kPlaceWord] =
+        kept[kPlaceWord].load(std::memory_order_acquire);  // [static:acquire] pairs with [static:release] in publish_static()
+    if (words[kPlaceWord] == 0) [[unlikely]]
+      return make(bind, slots_offset);
+    for (std::size_t i = 0; i < kWords<Handle>; ++i) {
+      if (i != kPlaceWord) words[i] = kept[i].load(std::memory_order_relaxed);  // [relaxed: published with the place]
     }
     return std::bit_cast<Handle>(words);
   }
 
  private:
-  template <class Handle, class Kept>
-  [[gnu::visibility("hidden"), gnu::noinline, gnu::cold]] static Handle make(Bind<Handle> bind, Kept& kept, std::uintptr_t) {
+  template <class Handle>
+  static constexpr std::size_t kWords = sizeof(Handle) / sizeof(std::uint64_t);
+  template <class Handle>
+  [[gnu::visibility("hidden")]] static constinit inline std::array<std::atomic<std::uint64_t>, kWords<Handle>> kept_{};
+  template <class Handle>
+  [[gnu::visibility("hidden")]] static constinit inline StaticSlot slot_{kept_<Handle>.data()};
+
+  template <class Handle>
+  [[gnu::visibility("hidden"), gnu::noinline, gnu::cold]] static Handle make(Bind<Handle> bind, std::uintptr_t) {
     constexpr auto kAll = tags();
-    const Handle made = (default_collector().*bind)(kName.view(), TagsView(kAll), {});
-    const auto words = std::bit_cast<std::array<std::uint64_t, sizeof(Handle) / sizeof(std::uint64_t)>>(made);
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      if (i != kPlace) kept[i].store(words[i], std::memory_order_relaxed);  // [relaxed: published with the place]
-    }
-    kept[kPlace].store(words[kPlace], std::memory_order_release);  // [static:release] pairs with [static:acquire] in handle()
+    MetricsCollector& from = default_collector();
+    const Handle made = (from.*bind)(kName.view(), TagsView(kAll), {});
+    const auto words = std::bit_cast<std::array<std::uint64_t, kWords<Handle>>>(made);
+    // Of this library, not of the process: it may be unloaded.
+    if (publish_static(slot_<Handle>, words.data(), words.size(), from) && std::atexit(&forget<Handle>) != 0) forget<Handle>();
     return made;
+  }
+  template <class Handle>
+  [[gnu::visibility("hidden")]] static void forget() noexcept {
+    forget_static(slot_<Handle>);
   }
 };
 
