@@ -62,16 +62,18 @@ void configure_default(TelemetryConfig config) {
 
 namespace detail {
 
-bool publish_static(StaticSlot& slot, const std::uint64_t* words, std::size_t count, const MetricsCollector& from) noexcept {
+bool publish_static(StaticSlot& slot, std::atomic<std::uint64_t>* kept, const std::uint64_t* words, std::size_t count,
+                    const MetricsCollector& from) noexcept {
   const std::lock_guard lock(mutex);
   if (collector.load(std::memory_order_relaxed) != &from) return false;  // [relaxed: written under the mutex]
   for (std::size_t i = 0; i < count; ++i) {
-    if (i != kPlaceWord) slot.words[i].store(words[i], std::memory_order_relaxed);  // [relaxed: published with the place]
+    if (i != kPlaceWord) kept[i].store(words[i], std::memory_order_relaxed);  // [relaxed: published with the place]
   }
   // [static:release] pairs with [static:acquire] in handle()
-  slot.words[kPlaceWord].store(words[kPlaceWord], std::memory_order_release);
+  kept[kPlaceWord].store(words[kPlaceWord], std::memory_order_release);
   if (slot.is_listed) return false;
   slot.is_listed = true;
+  slot.words = kept;
   slot.next = std::exchange(first_slot, &slot);
   return true;
 }

@@ -36,12 +36,13 @@ inline constexpr std::size_t kPlaceWord = offsetof(Target, place) / sizeof(std::
 
 /// What a static handle keeps, as the library knows it: so that it can be unbound when a test replaces the default collector.
 struct StaticSlot {
-  std::atomic<std::uint64_t>* words;
+  std::atomic<std::uint64_t>* words = nullptr;
   StaticSlot* next = nullptr;
   bool is_listed = false;
 };
-/// Keeps a handle bound, unless `from` is the default collector no longer. True: the slot was not known yet. Thread-safe.
-[[nodiscard]] bool publish_static(StaticSlot& slot, const std::uint64_t* words, std::size_t count, const MetricsCollector& from) noexcept;
+/// Keeps a handle in `kept`, unless `from` is the default collector no longer. True: the slot was not known yet. Thread-safe.
+[[nodiscard]] bool publish_static(StaticSlot& slot, std::atomic<std::uint64_t>* kept, const std::uint64_t* words, std::size_t count,
+                                  const MetricsCollector& from) noexcept;
 /// Before its memory goes. The handle stays as it is.
 void forget_static(StaticSlot& slot) noexcept;
 
@@ -74,7 +75,7 @@ struct StaticSeries {
   template <class Handle>
   [[gnu::visibility("hidden"), gnu::always_inline]] static Handle handle(Bind<Handle> bind) {
     std::array<std::uint64_t, kWords<Handle>> words{};
-    auto& kept = kept_<Handle>;
+    const auto& kept = StaticSeries::kept<Handle>();
     const std::uintptr_t slots_offset = thread_slots_offset();  // before the branch: past a call that may throw clang cannot hoist it
     words[kPlaceWord] =
         kept[kPlaceWord].load(std::memory_order_acquire);  // [static:acquire] pairs with [static:release] in publish_static()
@@ -89,10 +90,17 @@ struct StaticSeries {
  private:
   template <class Handle>
   static constexpr std::size_t kWords = sizeof(Handle) / sizeof(std::uint64_t);
+  // In functions, as g++ does not hide what a template has of static members.
   template <class Handle>
-  [[gnu::visibility("hidden")]] static constinit inline std::array<std::atomic<std::uint64_t>, kWords<Handle>> kept_{};
+  [[gnu::visibility("hidden"), gnu::always_inline]] static auto& kept() noexcept {
+    static constinit std::array<std::atomic<std::uint64_t>, kWords<Handle>> kept{};
+    return kept;
+  }
   template <class Handle>
-  [[gnu::visibility("hidden")]] static constinit inline StaticSlot slot_{kept_<Handle>.data()};
+  [[gnu::visibility("hidden")]] static StaticSlot& slot() noexcept {
+    static constinit StaticSlot slot{};
+    return slot;
+  }
 
   template <class Handle>
   [[gnu::visibility("hidden"), gnu::noinline, gnu::cold]] static Handle make(Bind<Handle> bind, std::uintptr_t) {
@@ -101,12 +109,13 @@ struct StaticSeries {
     const Handle made = (from.*bind)(kName.view(), TagsView(kAll), {});
     const auto words = std::bit_cast<std::array<std::uint64_t, kWords<Handle>>>(made);
     // Of this library, not of the process: it may be unloaded.
-    if (publish_static(slot_<Handle>, words.data(), words.size(), from) && std::atexit(&forget<Handle>) != 0) forget<Handle>();
+    if (publish_static(slot<Handle>(), kept<Handle>().data(), words.data(), words.size(), from) && std::atexit(&forget<Handle>) != 0)
+      forget<Handle>();
     return made;
   }
   template <class Handle>
   [[gnu::visibility("hidden")]] static void forget() noexcept {
-    forget_static(slot_<Handle>);
+    forget_static(slot<Handle>());
   }
 };
 
