@@ -20,15 +20,15 @@ struct BucketLimits;
 /// Where a fold puts what it finds.
 struct FoldTable {
   Cell* cells;
-  std::uint32_t base;                              ///< number of the first series
-  std::uint32_t capacity;                          ///< numbers from base on that have a cell
-  std::uint32_t stamp;                             ///< of this pass
-  double seconds_per_tick;                         ///< negative in manual time
+  std::uint32_t base;      ///< number of the first series
+  std::uint32_t capacity;  ///< numbers from base on that have a cell
+  std::uint32_t stamp;     ///< of this pass
+  double seconds_per_tick;
   const std::atomic<Kind>* kinds;                  ///< by index
   const std::atomic<ScaleCode>* scales = nullptr;  ///< by index; null: none has a distribution
 
-  /// What a timer recorded; a clock that went backwards: 0. In manual time whole nanoseconds, as users' tests compare with what they
-  /// advanced it by.
+  /// What a timer recorded; a clock that went backwards: 0. In manual time, when seconds_per_tick is negative, whole nanoseconds, as users'
+  /// tests compare with what they advanced it by.
   [[nodiscard]] double seconds(double ticks) const noexcept {
     if (ticks < 0) return 0;
     if (seconds_per_tick < 0) [[unlikely]]

@@ -44,7 +44,7 @@
 #pragma GCC visibility push(default)
 namespace pepper::testing {
 
-/// Without threads, and with a small pool: a collector for a test is made in some 20 us.
+/// Without threads, and with a small pool: a collector for a test is made and gone in some 0.1 ms.
 [[nodiscard]] TelemetryConfig manual_config();
 
 /// Time by hand. While it lives, what users see of time stands still where it was and moves by advance() alone: ScopedTimer,
@@ -110,8 +110,8 @@ class Faults {
   const Which which_;
 };
 
-/// Where a callback under test waits, or throws, for as long as the test wants: call pass() in it. For a slow exporter without a sleep.
-/// Thread-safe. Outlives whoever is in it: its destructor opens it and waits for them.
+/// Where a callback under test waits, or throws, for as long as the test wants: call pass() in it. For a slow callback without a sleep;
+/// with FlushMode::background, as else it is flush() that would wait. Thread-safe. Its destructor opens it and waits for who is in it.
 class Gate {
  public:
   enum class State : std::uint8_t { closed, open, failing };
