@@ -47,6 +47,12 @@ struct alignas(kCacheLine) Cell {
     delta = 0;
   }
 
+  /// To count and sum.
+  void add(double value) noexcept {
+    delta += value;
+    if ((++count & (kDeltaTerms - 1)) == 0) settle();
+  }
+
   [[nodiscard]] double total() const noexcept { return sum + (comp + delta); }
 
   /// A wrapping 31-bit order: tickets have their top bit set.

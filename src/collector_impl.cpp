@@ -155,6 +155,7 @@ void Collector::note_losses(CollectorStats& stats, const Ledger& ledger, std::ui
   note(Cause::after_shutdown, ledger.tally[Found::after_shutdown]);
   note(Cause::memory, ledger.tally[Found::memory]);
   note(Cause::rate_limited, rate_limited);
+  note(Cause::invalid, ledger.tally[Found::invalid]);
 }
 
 std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
@@ -283,7 +284,7 @@ void Collector::attach_thread() {
   const std::uint32_t series = registry_->size();
   std::uint32_t distributions = 0;
   for (std::uint32_t i = 0; i < series; ++i) distributions += place_.series().scale_of(i) != 0;
-  block->touch(std::max<std::uint32_t>(series, 512), distributions);
+  block->touch(std::max<std::uint32_t>(series, 512), distributions, place_.series().checks().if_any() != nullptr);
 }
 
 void Collector::set_enabled(bool enabled) noexcept {

@@ -2,12 +2,15 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
 namespace pepper::detail {
 
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 [[noreturn]] void refuse(std::string_view field, const std::string& value, std::string_view rule) {
   throw std::invalid_argument("TelemetryConfig::" + std::string(field) + " is " + value + "; it must be " + std::string(rule));
@@ -59,6 +62,10 @@ void check(const SeriesOptions& options) {
   if (options.max_buckets < 8 || options.max_buckets > 1u << 20) refuse_number("max_buckets", options.max_buckets, "8 to 1048576");
   if (!(options.expected_interval >= 0 && std::isfinite(options.expected_interval)))
     refuse_number("expected_interval", options.expected_interval, "0 or more, and finite");
+  const ValueCheck& check = options.check;
+  if (check.most != check.most || check.most == -kInfinity) refuse_number("check.most", check.most, "a number above -inf");
+  if (!(check.least <= check.most) || check.least == kInfinity)
+    refuse_number("check.least", check.least, "a number up to check.most, below inf");
 }
 
 }  // namespace pepper::detail

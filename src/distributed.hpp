@@ -8,8 +8,33 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <span>
+#include <utility>
 
 namespace pepper::detail {
+
+/// In its series' unit: a scoped timer's ticks become seconds.
+[[nodiscard]] inline double value_of(const Record& record, const FoldTable& table) noexcept {
+  if (extra_of(record.head) != kExtraTicks) return record.value;
+  return table.seconds(record.value);
+}
+
+/// Hands on what fold() takes of the records that `is_kept(index)` keeps, a few at a time and as it takes them: `batch(records, count)`.
+/// For chunks that checks look at.
+template <class IsKept, class Batch>
+void for_each_valid(const Record* records, std::size_t count, const FoldTable& table, IsKept&& is_kept, Batch&& batch) noexcept {
+  Record valid[2 * kRunStep];
+  std::size_t valid_count = 0;
+  for (const Record& record : std::span(records, count)) {
+    const std::uint32_t index = table.index_of(record.head);
+    if (index >= table.capacity || !is_kept(index)) continue;
+    const double value = table.checks == nullptr ? value_of(record, table) : table.checks->judged(index, value_of(record, table));
+    valid[valid_count++] = {make_head(id_of(record.head), kExtraPlain), value};
+    if (valid_count == std::size(valid)) batch(static_cast<const Record*>(valid), std::exchange(valid_count, 0));
+  }
+  batch(static_cast<const Record*>(valid), valid_count);
+}
 
 /// Looks for the bucket of each record whose series has a distribution: `found(counted)` where `spans`, by index, have its count;
 /// `other(index, bits, scale code)` else, with the bits of what fold() would take, or of NaN. A pass of its own, so that records of other
@@ -32,7 +57,7 @@ template <class Found, class Other>
         return true;
       auto bits = std::bit_cast<std::uint64_t>(record.value);
       if (extra_of(record.head) == kExtraTicks) [[unlikely]]
-        bits = std::bit_cast<std::uint64_t>(table.seconds(record.value));
+        bits = std::bit_cast<std::uint64_t>(value_of(record, table));
       const BucketSpan& span = spans[index];
       const std::uint32_t in_span = span.place_of(bucket_number::of(bits, scale));
       if (in_span < span.size) [[likely]] {

@@ -42,7 +42,8 @@ std::uint64_t size_of(const detail::Buckets& buckets) noexcept {
 
 std::uint64_t Distribution::count() const noexcept { return buckets_ == nullptr ? 0 : buckets_->total(); }
 std::uint64_t Distribution::backfilled() const noexcept { return buckets_ == nullptr ? 0 : buckets_->backfilled(); }
-std::uint64_t Distribution::undistributed() const noexcept { return records_ - (count() - backfilled()); }
+// Not below 0 where a fold was under way while its series got a check.
+std::uint64_t Distribution::undistributed() const noexcept { return records_ - std::min(records_, count() - backfilled()); }
 int Distribution::scale() const noexcept { return buckets_ == nullptr ? detail::kMaxScale : buckets_->scale(); }
 double Distribution::relative_error() const noexcept { return detail::error_at_scale(scale()); }
 

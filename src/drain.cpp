@@ -1,6 +1,10 @@
 #include "drain.hpp"
 
+#include "distributed.hpp"
 #include "signal_series.hpp"
+
+#include <algorithm>
+#include <new>
 
 namespace pepper::detail {
 
@@ -9,8 +13,10 @@ Drain::Drain(Place& place)
       capacity_(place.series().capacity()),
       cell_pages_(capacity_ * sizeof(Cell), false),
       changed_pages_(capacity_ * sizeof(std::uint32_t), false),
+      violations_pages_(capacity_ * sizeof(std::uint64_t), false),
       cells_(reinterpret_cast<Cell*>(cell_pages_.data())),
       changed_(reinterpret_cast<std::uint32_t*>(changed_pages_.data())),
+      violations_(reinterpret_cast<std::uint64_t*>(violations_pages_.data())),
       buckets_(place.series(), place.bucket_lease()),
       left_(place.left()) {
   // Threads may be recording for a collector that was here before, in chunks that are theirs: begin where they are.
@@ -24,6 +30,8 @@ Drain::Drain(Place& place)
 
 void Drain::start_over() noexcept {
   release_pages(cells_, capacity_ * sizeof(Cell));
+  release_pages(violations_, capacity_ * sizeof(std::uint64_t));
+  out_of_bounds_.clear();
   buckets_.start_over();
   changed_count_ = 0;
   stamp_ = 1;
@@ -115,7 +123,39 @@ bool Drain::touch(std::uint32_t index, Cell& cell) noexcept {
   if (cell.stamp == 0) cell.clear();
   cell.stamp = stamp_;
   changed_[changed_count_++] = index;
+  keep_to_check(index, cell);
   return true;
+}
+
+/// What stands for all values so far must let a fold see each that the check minds: those that nobody checked, as they came before the
+/// series was bound, or by a signal handler, are kept apart.
+void Drain::keep_to_check(std::uint32_t index, Cell& cell) noexcept {
+  const ValueChecks* const checks = place_.series().checks().if_any();
+  if (checks == nullptr || cell.count == 0) return;
+  const ValueCheck check = checks->of(index);
+  if (cell.min >= check.least && cell.max <= check.most) return;
+  try {
+    Extremes& kept = out_of_bounds_.try_emplace(index, Extremes{cell.min, cell.max}).first->second;
+    kept = {std::min(kept.min, cell.min), std::max(kept.max, cell.max)};
+  } catch (const std::bad_alloc&) {
+    return;  // tried again with the next look; until then values between these pass
+  }
+  cell.min = std::max(cell.min, check.least);
+  cell.max = std::min(cell.max, check.most);
+}
+
+Drain::Extremes Drain::extremes(std::uint32_t index) const noexcept {
+  const Extremes checked{cells_[index].min, cells_[index].max};
+  const auto kept = out_of_bounds_.find(index);
+  if (kept == out_of_bounds_.end()) return checked;
+  return {std::min(checked.min, kept->second.min), std::max(checked.max, kept->second.max)};
+}
+
+void Drain::merge(std::uint32_t index, const Cell& from) noexcept {
+  Cell& cell = cells_[index];
+  if (cell.stamp != stamp_) (void)touch(index, cell);
+  cell.merge(from);
+  keep_to_check(index, cell);
 }
 
 void Drain::take_records(const Record* records, std::size_t count, const Record* next) noexcept {
@@ -123,21 +163,26 @@ void Drain::take_records(const Record* records, std::size_t count, const Record*
     discarded_ += count;
     return;
   }
-  const FoldTable table = place_.series().table(cells_, stamp_);
+  FoldTable table = place_.series().table(cells_, stamp_);
+  table.violations = violations_;
+  const std::uint64_t violations_before = tally_.violations();
   aggregated_ += fold<true>(
       records, count, table, tally_, [this](std::uint32_t index, Cell& cell) { return touch(index, cell); }, next);
-  if (table.scales != nullptr) buckets_.count(records, count, table);
+  if (table.scales == nullptr) return;
+  if (tally_.violations() == violations_before) return buckets_.count(records, count, table);
+  for_each_valid(
+      records, count, table, [](std::uint32_t) { return true; },
+      [&](const Record* valid, std::size_t valid_count) { buckets_.count(valid, valid_count, table); });
 }
 
 void Drain::take_set(const Open& open) noexcept {
   if (open.claim.how == ThreadBlock::Claim::How::no_set) return;
   std::uint64_t folded = 0;
-  const Tally& tally = open.block->visit(open.claim, [&](std::uint32_t index, const Cell& from) {
+  const Tally& tally = open.block->visit(open.claim, [&](std::uint32_t index, const Cell& from, std::uint64_t violations) {
     folded += from.count;
     if (is_discarding_ || index >= capacity_) return;
-    Cell& cell = cells_[index];
-    if (cell.stamp != stamp_) (void)touch(index, cell);
-    cell.merge(from);
+    merge(index, from);
+    if (violations != 0) violations_[index] += violations;
   });
   if (is_discarding_) {
     discarded_ += folded;
@@ -159,9 +204,7 @@ void Drain::take_signals() noexcept {
       discarded_ += from.count;
       continue;
     }
-    Cell& cell = cells_[series->index];
-    if (cell.stamp != stamp_) (void)touch(series->index, cell);
-    cell.merge(from);
+    merge(series->index, from);
     aggregated_ += from.count;
   }
 }
@@ -180,7 +223,8 @@ Ledger Drain::ledger() const noexcept {
   ledger.aggregated = aggregated_;
   ledger.spilled = spilled_;
   ledger.tally = tally_;
-  ledger.dropped = tally_[Found::negative] + tally_[Found::overflow] + tally_[Found::after_shutdown] + tally_[Found::memory];
+  ledger.dropped =
+      tally_[Found::negative] + tally_[Found::overflow] + tally_[Found::after_shutdown] + tally_[Found::memory] + tally_[Found::invalid];
   std::uint64_t refused = 0;
   for (const Cause cause : {Cause::overflow, Cause::threads, Cause::negative, Cause::after_shutdown, Cause::memory})
     refused += place_.refused(cause);

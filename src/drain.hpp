@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace pepper::detail {
@@ -39,7 +40,14 @@ class Drain {
   /// From now on what is found is nobody's; or somebody's again. Between the two, looks discard.
   void set_discarding(bool is_discarding) noexcept { is_discarding_ = is_discarding; }
 
+  /// Its min and max are those of extremes().
   [[nodiscard]] const Cell& cell(std::uint32_t index) const noexcept { return cells_[index]; }
+  struct Extremes {
+    double min, max;
+  };
+  [[nodiscard]] Extremes extremes(std::uint32_t index) const noexcept;
+  /// Values that the series' check refused or clamped.
+  [[nodiscard]] std::uint64_t violations(std::uint32_t index) const noexcept { return tally_.violations() == 0 ? 0 : violations_[index]; }
   /// As of buckets().settle().
   [[nodiscard]] BucketCounter& buckets() noexcept { return buckets_; }
   /// Series whose cell has changed since the last forget_changed().
@@ -67,12 +75,16 @@ class Drain {
   void take_records(const Record* records, std::size_t count, const Record* next) noexcept;
   void recycle_left();
   [[nodiscard]] bool touch(std::uint32_t index, Cell& cell) noexcept;
+  void merge(std::uint32_t index, const Cell& from) noexcept;
+  void keep_to_check(std::uint32_t index, Cell& cell) noexcept;
 
   Place& place_;
   const std::uint32_t capacity_;
-  const Pages cell_pages_, changed_pages_;
+  const Pages cell_pages_, changed_pages_, violations_pages_;
   Cell* const cells_;
   std::uint32_t* const changed_;
+  std::uint64_t* const violations_;                            ///< by series; only where there are checks
+  std::unordered_map<std::uint32_t, Extremes> out_of_bounds_;  ///< of values that nobody checked, by series
   BucketCounter buckets_;
   std::uint32_t changed_count_ = 0;
   std::uint32_t stamp_ = 1;

@@ -7,6 +7,7 @@
 #include "cell.hpp"
 #include "clock.hpp"
 #include "tally.hpp"
+#include "value_checks.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -26,6 +27,8 @@ struct FoldTable {
   double seconds_per_tick;
   const std::atomic<Kind>* kinds;                  ///< by index
   const std::atomic<ScaleCode>* scales = nullptr;  ///< by index; null: none has a distribution
+  const ValueChecks* checks = nullptr;             ///< null: every series takes every value
+  std::uint64_t* violations = nullptr;             ///< by index; beside the cells, where there are checks
 
   /// What a timer recorded; a clock that went backwards: 0. In manual time, when seconds_per_tick is negative, whole nanoseconds, as users'
   /// tests compare with what they advanced it by.
@@ -39,6 +42,10 @@ struct FoldTable {
   [[nodiscard]] Kind kind_of(std::uint64_t head) const noexcept {
     return kinds[index_of(head)].load(
         std::memory_order_relaxed);  // [relaxed: set before a handle could record; an upgrade may be a little late]
+  }
+  /// Where there are checks: all values between these, as they are.
+  [[nodiscard, gnu::noinline]] bool takes(std::uint64_t head, double least, double most) const noexcept {
+    return checks->judged(index_of(head), least) == least && checks->judged(index_of(head), most) == most;
   }
   /// Of an index below the capacity.
   [[nodiscard]] ScaleCode scale_of(std::uint32_t index) const noexcept {
@@ -54,6 +61,7 @@ class SeriesRange {
 
   /// For another collector.
   void set(std::uint32_t base, std::uint32_t capacity) noexcept {
+    checks_.start_over();
     has_scales_.store(false, std::memory_order_relaxed);   // [relaxed: as what follows]
     base_.store(base, std::memory_order_relaxed);          // [relaxed: published by the exchange of each block's word that follows]
     capacity_.store(capacity, std::memory_order_relaxed);  // [relaxed: published by the exchange of each block's word that follows]
@@ -79,13 +87,15 @@ class SeriesRange {
     return scales_[index].load(std::memory_order_relaxed);  // [relaxed: as in set_kind()]
   }
 
+  [[nodiscard]] ValueChecks& checks() noexcept { return checks_; }
+
   [[nodiscard]] std::uint32_t room() const noexcept { return room_; }
   [[nodiscard]] std::uint32_t base() const noexcept { return base_.load(std::memory_order_relaxed); }          // [relaxed: as in set()]
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }  // [relaxed: as in set()]
   /// For one pass over records, into `cells`.
   [[nodiscard]] FoldTable table(Cell* cells, std::uint32_t stamp, double seconds_per_tick = fold_seconds_per_tick()) const noexcept {
     const bool has_scales = has_scales_.load(std::memory_order_relaxed);  // [relaxed: as in set_kind()]
-    return {cells, base(), capacity(), stamp, seconds_per_tick, kinds_, has_scales ? scales_ : nullptr};
+    return {cells, base(), capacity(), stamp, seconds_per_tick, kinds_, has_scales ? scales_ : nullptr, checks_.if_any()};
   }
 
  private:
@@ -93,41 +103,61 @@ class SeriesRange {
   std::atomic<Kind>* const kinds_;        ///< mapped for good, as a place is
   std::atomic<ScaleCode>* const scales_;  ///< behind them
   std::atomic<const BucketLimits*>* const limits_;
+  ValueChecks checks_;
   std::atomic<bool> has_scales_{false};  ///< any series of this collector ever had a distribution
   std::atomic<std::uint32_t> base_{0}, capacity_{0};
 };
 
-/// Adds one value to a cell that is not empty; false: it is not a value this series takes, and is in the tally.
-[[gnu::always_inline]] inline bool fold_value(Cell& cell, std::uint64_t head, double value, const FoldTable& table, Tally& tally) noexcept {
-  if (!(value >= cell.min)) [[unlikely]] {  // one test for a new minimum, the first value and NaN
-    // A counter's negative value is a new minimum too, as none was let in before.
-    if (value != value) return ++tally[Found::nan], false;
-    if (value < 0 && table.kind_of(head) == Kind::counter) return ++tally[Found::negative], false;
-    cell.min = value;
+/// What the series takes of a value, minimum and maximum included; NaN: nothing, and the tally has it.
+[[nodiscard]] inline double fold_extremes(Cell& cell, std::uint64_t head, double value, const FoldTable& table, Tally& tally) noexcept {
+  if (value != value) return ++tally[Found::nan], value;
+  if (table.checks != nullptr) {
+    const std::uint32_t index = table.index_of(head);
+    const double taken = table.checks->judged(index, value);
+    if (taken != value) {
+      ++table.violations[index];
+      ++tally[taken == taken ? Found::clamped : Found::invalid];
+      value = taken;
+    }
   }
+  if (value < 0 && table.kind_of(head) == Kind::counter) return ++tally[Found::negative], std::numeric_limits<double>::quiet_NaN();
+  if (value < cell.min) cell.min = value;
   if (value > cell.max) cell.max = value;
-  cell.delta += value;
-  if ((++cell.count & (Cell::kDeltaTerms - 1)) == 0) cell.settle();
-  return true;
+  return value;
 }
 
-/// The records that say more than their value: gauges, and timers in ticks.
-[[gnu::noinline]] inline bool fold_extra(Cell& cell, std::uint64_t head, double value, const FoldTable& table, Tally& tally) noexcept {
+/// Any record of a cell that is not empty: those that say more than their value (gauges, and timers in ticks), and what fold_plain() left.
+/// False: it is not a value this series takes, and the tally has it.
+[[gnu::noinline]] inline bool fold_any(Cell& cell, std::uint64_t head, double value, const FoldTable& table, Tally& tally) noexcept {
   const std::uint32_t extra = extra_of(head);
   if (extra == kExtraTicks) {
     if (value < 0) ++tally[Found::clock_step];
     value = table.seconds(value);
-    if (!fold_value(cell, head, value, table, tally)) return false;
-    cell.last = value;
-    return true;
   }
-  if (!fold_value(cell, head, value, table, tally)) return false;
-  if (table.kind_of(head) != Kind::gauge) {
-    cell.last = value;  // a gauge's handle on a series that is no gauge: the first bind won
+  value = fold_extremes(cell, head, value, table, tally);
+  if (value != value) return false;
+  cell.add(value);
+  if (extra <= kExtraTicks || table.kind_of(head) != Kind::gauge) {
+    cell.last = value;  // also where a gauge's handle is on a series that is no gauge: the first bind won
   } else if (Cell::is_newer(extra, cell.ticket)) {
     cell.last = value;
     cell.ticket = extra;
   }
+  return true;
+}
+
+/// The records that say no more than their value, if that is within the extremes: a value that the series might not take is not. NaN, a
+/// counter's negative value, one that a check minds: none was let in before (see Drain::keep_to_check()). So all others pay nothing for it.
+[[gnu::always_inline]] inline bool fold_plain(Cell& cell, double value, const FoldTable& table) noexcept {
+  if (!(value >= cell.min)) [[unlikely]]
+    return false;
+  if (value > cell.max) {
+    if (table.checks != nullptr) [[unlikely]]
+      return false;
+    cell.max = value;
+  }
+  cell.add(value);
+  cell.last = value;
   return true;
 }
 
@@ -174,6 +204,8 @@ inline bool fold_run(Cell& cell, const Record* records, std::size_t length, cons
   c.add(d);
   a.add(c);
   if (a.sum != a.sum) return false;  // a NaN, or infinities of both signs
+  if (table.checks != nullptr && !table.takes(records[0].head, a.min, a.max)) [[unlikely]]
+    return false;
   if (a.min < 0 && table.kind_of(records[0].head) == Kind::counter) return false;
   cell.settle();
   cell.add_to_sum(a.sum);
@@ -211,15 +243,12 @@ std::uint64_t fold(const Record* records, std::size_t count, const FoldTable tab
     if constexpr (kChecked) {
       if (cell == nullptr) [[unlikely]]
         return;
-      if (extra_of(record.head) != kExtraPlain) {
-        folded += fold_extra(*cell, record.head, record.value, table, tally);
-        return;
-      }
     }
-    if (!fold_value(*cell, record.head, record.value, table, tally)) [[unlikely]]
-      return;
-    cell->last = record.value;
-    ++folded;
+    if ((!kChecked || extra_of(record.head) == kExtraPlain) && fold_plain(*cell, record.value, table)) [[likely]] {
+      ++folded;
+    } else {
+      folded += fold_any(*cell, record.head, record.value, table, tally);
+    }
   };
 
   const Record* at = records;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 #include <utility>
 
 namespace pepper::detail {
@@ -20,6 +21,14 @@ void touch_pages(void* at, std::size_t bytes) noexcept;
 
 [[nodiscard]] constexpr std::size_t round_up_to_pages(std::size_t bytes) noexcept {
   return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+}
+
+/// Mapped for good, all bytes zero. Throws std::bad_alloc.
+template <class T>
+[[nodiscard]] T* map_array(std::size_t count) {
+  void* const at = map_pages(count * sizeof(T));
+  if (at == nullptr) throw std::bad_alloc{};
+  return static_cast<T*>(at);
 }
 
 /// Owns a stretch of pages. From 2 MiB on it asks for huge ones, as a look-up among many series would otherwise wait for the TLB more than

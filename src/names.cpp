@@ -33,6 +33,8 @@ std::string_view to_string(Cause cause) noexcept {
       return "memory";
     case Cause::rate_limited:
       return "rate_limited";
+    case Cause::invalid:
+      return "invalid";
   }
   return "unknown";
 }

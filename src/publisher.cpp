@@ -16,8 +16,10 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   drain.buckets().settle();
   for (const std::uint32_t index : drain.changed()) {
     const Cell& cell = drain.cell(index);
+    if (const std::uint64_t violations = drain.violations(index); violations != 0) values_.set_violations(index, violations);
     if (cell.count == 0) continue;  // refused values only
-    values_.set(index, {cell.count, cell.total(), cell.min, cell.max, cell.last}, drain.buckets().buckets(index));
+    const auto [min, max] = drain.extremes(index);
+    values_.set(index, {cell.count, cell.total(), min, max, cell.last}, drain.buckets().buckets(index));
   }
   auto data = std::make_unique<SnapshotData>();
   data->sequence = next_sequence_;

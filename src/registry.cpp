@@ -1,6 +1,7 @@
 #include "registry.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -98,7 +99,8 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   const std::size_t slots = tables_.back()->mask + 1, more_slots = 2 * (std::size_t{index} + 1) > slots ? 2 * slots : 0;
   const std::size_t beside = kSeriesBytes + (nature.kind == Kind::gauge ? Place::kTicketBytes : 0) + text_bytes(nature) +
-                             bucket_bytes(nature) + (names_.contains(key.name()) ? 0 : kNameBytes) + more_slots * sizeof(std::uint64_t);
+                             bucket_bytes(nature) + check_bytes(nature) + (names_.contains(key.name()) ? 0 : kNameBytes) +
+                             more_slots * sizeof(std::uint64_t);
   // However many series are asked for, something is left for the threads that record into those there are: a quarter of what the pool
   // leaves. Half of that goes to overflow series, as there is one a known name at most.
   const std::size_t rest = (place_.budget().limit() - place_.pool_chunks() * sizeof(Chunk)) / (nature.is_overflow ? 8 : 4);
@@ -141,6 +143,7 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& 
     // The one for all names takes anything: it is a summary.
     Nature own = nature;
     own.is_overflow = true;
+    own.check = {};
     if (!is_own) own.kind = Kind::summary, own.unit = own.help = "";
     SeriesEntry* const found = overflow.flat([&](std::string_view flat) {
       const std::uint64_t hash = hash_(flat.data(), flat.size());
@@ -169,7 +172,7 @@ std::size_t Registry::bucket_bytes(const Nature& nature) noexcept {
 }
 
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
-  charge(bucket_bytes(nature));
+  charge(bucket_bytes(nature) + check_bytes(nature));
   if (!try_charge(text_bytes(nature), 0)) {  // it does without
     nature.unit = nature.help = {};
     charge(sizeof(SeriesText));
@@ -190,6 +193,7 @@ void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   scale(entry, nature);
   entry.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
   place_.series().set_kind(entry.number - base_, nature.kind);
+  place_.series().checks().set(entry.number - base_, nature.check);
   entry.is_bound = nature.is_bound;
 }
 
@@ -221,13 +225,22 @@ const SeriesEntry* Registry::find_overflow(std::string_view name) const noexcept
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind) {
-  const Nature nature{kind,  options.unit, options.help,           is_bind,
-                      false, false,        options.relative_error, {options.max_buckets, options.expected_interval}};
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const bool has_check = options.check.least != -kInfinity || options.check.most != kInfinity;
+  const Nature nature{kind,
+                      options.unit,
+                      options.help,
+                      is_bind,
+                      false,
+                      false,
+                      options.relative_error,
+                      {options.max_buckets, options.expected_interval},
+                      has_check ? options.check : ValueCheck{}};
   return key.flat([&](std::string_view flat) { return intern(key, flat, nature); });
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat, const Nature& nature) {
-  const auto& [kind, unit, help, is_bind, is_overflow, is_part, relative_error, limits] = nature;
+  const auto& [kind, unit, help, is_bind, is_overflow, is_part, relative_error, limits, check] = nature;
   const std::uint64_t hash = hash_(flat.data(), flat.size());
   const std::lock_guard lock(mutex_);
   SeriesEntry* entry = find_entry(flat, hash);
@@ -259,7 +272,8 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   }
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   const bool is_conflict = is_bind && (!is_same_kind || (!unit.empty() && (text == nullptr || text->unit != unit)) ||
-                                       (!help.empty() && (text == nullptr || text->help != help)));
+                                       (!help.empty() && (text == nullptr || text->help != help)) ||
+                                       (check != ValueCheck{} && check != place_.series().checks().of(entry->number - base_)));
   return {entry, is_conflict};
 }
 
@@ -278,6 +292,7 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     Nature nature{.kind = kind, .is_bound = true, .is_part = true};
     if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
     if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
+    nature.check = place_.series().checks().of(at);
     const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
     parts_.push_back(std::make_unique<PartNode>(
         PartNode{{at, index, weight}, newest_part_.load(std::memory_order_relaxed)}));  // [relaxed: written under the mutex]

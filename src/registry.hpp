@@ -74,7 +74,7 @@ class Registry {
 
   struct Interned {
     SeriesEntry* entry;
-    bool is_conflict;  ///< exists with another kind, unit or help; those stay
+    bool is_conflict;  ///< exists with another kind, unit, help or check; those stay
   };
   /// The series of a key, made if there is none and the limits allow, else the overflow series it belongs to. `is_bind`: not by
   /// record(name, ...). Throws std::bad_alloc.
@@ -99,6 +99,8 @@ class Registry {
   static constexpr std::size_t kSeriesBytes = 4 + sizeof(Cell) + 4 + 2 * 40;
   /// And one that may have a distribution, beside that: where it is, and its share of two snapshots.
   static constexpr std::size_t kDistributedBytes = 48 + 2 * 8;
+  /// And one with a check: the check, its count of violations, that count's share of two snapshots, and values that came before it.
+  static constexpr std::size_t kCheckedBytes = 17 + 8 + 2 * 8 + 56;
 
  private:
   struct Table;
@@ -122,6 +124,7 @@ class Registry {
     /// Where it has a distribution: a histogram or a timer, or a part.
     double relative_error = 0.01;
     BucketLimits limits{};
+    ValueCheck check{};
   };
   [[nodiscard]] SeriesEntry* find_entry(std::string_view flat, std::uint64_t hash) const noexcept;
   [[nodiscard]] Interned intern(const SeriesKey& key, std::string_view flat, const Nature& nature);
@@ -131,6 +134,7 @@ class Registry {
   void describe(SeriesEntry& entry, const Nature& nature);
   void scale(const SeriesEntry& entry, const Nature& nature);
   [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;
+  [[nodiscard]] static std::size_t check_bytes(const Nature& nature) noexcept { return nature.check == ValueCheck{} ? 0 : kCheckedBytes; }
   /// The same for one that exists, on the budget.
   void describe_anew(SeriesEntry& entry, Nature nature);
   [[nodiscard]] static std::size_t text_bytes(const Nature& nature) noexcept;

@@ -95,6 +95,7 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   series.min = values.min;
   series.max = values.max;
   series.last = values.last;
+  series.violations = data.values.violations(index);
   const detail::Buckets* const buckets = data.values.buckets(index);
   if (buckets != nullptr || series.kind == Kind::histogram || series.kind == Kind::timer)
     series.distribution = {buckets, values.count, values.min, values.max};

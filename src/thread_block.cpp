@@ -113,11 +113,11 @@ void ThreadBlock::lose_own(Found cause) noexcept {
   begin_again(word);
 }
 
-void ThreadBlock::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
+void ThreadBlock::touch(std::uint32_t series, std::uint32_t distributions, bool has_checks) noexcept {
   if (!is_untouched) return;
   is_untouched = false;
   touch_pages(chunk_.load(std::memory_order_relaxed), kChunkBytes);  // [relaxed: owner writes it]
-  for (OverloadSet& set : sets_) set.touch(series, distributions);
+  for (OverloadSet& set : sets_) set.touch(series, distributions, has_checks);
 }
 
 ThreadBlock::Filled ThreadBlock::filled(const Word& word) const noexcept {

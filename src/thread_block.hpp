@@ -83,7 +83,7 @@ class alignas(kCacheLine) ThreadBlock {
   /// Counts the full chunk as lost and begins it anew.
   void lose_own(Found cause) noexcept;
   /// Touches chunk and sets. See OverloadSet::touch().
-  void touch(std::uint32_t series, std::uint32_t distributions) noexcept;
+  void touch(std::uint32_t series, std::uint32_t distributions, bool has_checks) noexcept;
 
   // Drainer, under the drain mutex. -------------------------------------------------------------------------------------------------
 

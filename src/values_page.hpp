@@ -57,6 +57,10 @@ struct ValuesPage {
   ValuesPage() noexcept = default;
   ValuesPage(const ValuesPage& other) {
     std::copy_n(other.values, kSeries, values);
+    if (other.violations != nullptr) {
+      violations = std::make_unique<std::uint64_t[]>(kSeries);
+      std::copy_n(other.violations.get(), kSeries, violations.get());
+    }
     if (other.buckets == nullptr) return;
     buckets = std::make_unique<SharedBuckets[]>(kSeries);
     std::copy_n(other.buckets.get(), kSeries, buckets.get());
@@ -65,7 +69,8 @@ struct ValuesPage {
   ~ValuesPage() = default;
 
   SeriesValues values[kSeries];
-  std::unique_ptr<SharedBuckets[]> buckets;  ///< null where none of the series has a distribution
+  std::unique_ptr<SharedBuckets[]> buckets;     ///< null where none of the series has a distribution
+  std::unique_ptr<std::uint64_t[]> violations;  ///< null where none of them has any
   std::atomic<std::uint32_t> references{1};
 };
 
@@ -85,12 +90,11 @@ struct ValuesGroup {
 class Values {
  public:
   [[nodiscard]] const SeriesValues& operator[](std::uint32_t index) const noexcept {
-    const Shared<ValuesPage>& page = groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
-    return page->values[index % ValuesPage::kSeries];
+    return page_of(index)->values[index % ValuesPage::kSeries];
   }
   /// Null: it has none.
   [[nodiscard]] const Buckets* buckets(std::uint32_t index) const noexcept {
-    const Shared<ValuesPage>& page = groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
+    const Shared<ValuesPage>& page = page_of(index);
     return page->buckets == nullptr ? nullptr : page->buckets[index % ValuesPage::kSeries].get();
   }
   /// Of a series below what grow() was told last. Throws std::bad_alloc.
@@ -100,6 +104,16 @@ class Values {
     if (buckets.get() == nullptr) return;
     if (page.buckets == nullptr) page.buckets = std::make_unique<SharedBuckets[]>(ValuesPage::kSeries);
     page.buckets[index % ValuesPage::kSeries] = buckets;
+  }
+  [[nodiscard]] std::uint64_t violations(std::uint32_t index) const noexcept {
+    const Shared<ValuesPage>& page = page_of(index);
+    return page->violations == nullptr ? 0 : page->violations[index % ValuesPage::kSeries];
+  }
+  /// As set().
+  void set_violations(std::uint32_t index, std::uint64_t violations) {
+    ValuesPage& page = writable_page(index / ValuesPage::kSeries).writable();
+    if (page.violations == nullptr) page.violations = std::make_unique<std::uint64_t[]>(ValuesPage::kSeries);
+    page.violations[index % ValuesPage::kSeries] = violations;
   }
   /// Room for `size` series, those that are new without a value. Throws std::bad_alloc, and then keeps what it has.
   void grow(std::uint32_t size) {
@@ -114,6 +128,9 @@ class Values {
   }
 
  private:
+  [[nodiscard]] const Shared<ValuesPage>& page_of(std::uint32_t index) const noexcept {
+    return groups_[index / ValuesGroup::kSeries]->pages[index / ValuesPage::kSeries % ValuesGroup::kPages];
+  }
   [[nodiscard]] Shared<ValuesPage>& writable_page(std::uint32_t page) {
     return groups_[page / ValuesGroup::kPages].writable().pages[page % ValuesGroup::kPages];
   }

@@ -20,13 +20,14 @@ struct Expected {
   long double sum = 0, magnitude = 0;
   double min = kInfinity, max = -kInfinity, last = 0;
   std::uint32_t ticket = 0;
+  std::uint64_t violations = 0;
   bool has_plus = false, has_minus = false;  ///< infinities
 };
 
 /// A table to fold into, and beside it what a naive fold finds. All series are summaries but where told.
 class Bed {
  public:
-  Bed() : cells_(kSeries) {
+  Bed() : cells_(kSeries), violations_(kSeries) {
     series.set(kBase, kSeries);
     for (std::uint32_t i = 0; i < kSeries; ++i) set_kind(i, Kind::summary);
   }
@@ -35,8 +36,14 @@ class Bed {
     kinds_[index] = kind;
   }
 
+  void set_check(std::uint32_t index, const ValueCheck& check) {
+    series.checks().set(index, check);
+    checks_[index] = check;
+  }
+
   void fold(const std::vector<Record>& records) {
     FoldTable table = series.table(cells_.data(), 1);
+    table.violations = violations_.data();
     table.seconds_per_tick = kSecondsPerTick;
     for (std::size_t i = 0; i < records.size(); i += kChunkRecords) {
       const std::size_t count = std::min(kChunkRecords, records.size() - i);
@@ -62,6 +69,7 @@ class Bed {
       CAPTURE(index);
       CHECK(cell.stamp == 1);
       CHECK(cell.count == want.count);
+      CHECK(violations_[index] == want.violations);
       if (want.count == 0) continue;
       CHECK(cell.min == want.min);
       CHECK(cell.max == want.max);
@@ -101,6 +109,13 @@ class Bed {
       value *= kSecondsPerTick;
     }
     if (std::isnan(value)) return static_cast<void>(++expected_tally[Found::nan]);
+    const ValueCheck& check = checks_[index];
+    if (value < check.least || value > check.most) {
+      ++into.violations;
+      if (!check.clamp) return static_cast<void>(++expected_tally[Found::invalid]);
+      ++expected_tally[Found::clamped];
+      value = value < check.least ? check.least : check.most;
+    }
     if (kinds_[index] == Kind::counter && value < 0) return static_cast<void>(++expected_tally[Found::negative]);
     ++into.count;
     into.min = std::min(into.min, value);
@@ -118,7 +133,9 @@ class Bed {
   }
 
   std::vector<Cell> cells_;
+  std::vector<std::uint64_t> violations_;
   Kind kinds_[kSeries] = {};
+  ValueCheck checks_[kSeries] = {};
 };
 
 Record record(std::uint32_t index, double value, std::uint32_t extra = kExtraPlain) { return {make_head(kBase + index, extra), value}; }
@@ -191,6 +208,28 @@ TEST_CASE("infinities count in minimum and maximum, make the sum infinite, and b
       bed.fold(records);
       bed.fold(std::vector<Record>(100, record(0, 2)));
       bed.check();
+    }
+  }
+}
+
+TEST_CASE("a value that its series' check minds is refused or clamped wherever it stands, counted once, and nothing but it") {
+  for (const bool clamps : {false, true}) {
+    for (const double odd : {-1.0, 65.0, -kInfinity, kInfinity}) {
+      for (std::size_t at = 0; at < 64; ++at) {
+        CAPTURE(clamps);
+        CAPTURE(odd);
+        CAPTURE(at);
+        Bed bed;
+        bed.set_check(0, clamps ? ValueCheck::range(0, 64).clamped() : ValueCheck::range(0, 64));
+        std::vector<Record> records;
+        for (const std::uint32_t index : {0u, 1u}) {
+          for (std::size_t i = 0; i < 64; ++i) records.push_back(record(index, i == at ? odd : static_cast<double>(i + 1)));
+        }
+        bed.fold(records);
+        CHECK(bed.tally[clamps ? Found::clamped : Found::invalid] == 1);
+        CHECK(bed.tally.records() == (clamps ? 0 : 1));
+        bed.check();
+      }
     }
   }
 }
@@ -277,6 +316,15 @@ TEST_CASE("random mixes fold as a naive reference does") {
     Bed bed;
     const std::uint32_t series = std::vector<std::uint32_t>{1, 2, 3, 16, kSeries}[random() % 5];
     for (std::uint32_t i = 0; i < series; ++i) bed.set_kind(i, static_cast<Kind>(random() % 5));
+    if (chance(0.5)) {
+      // Not finite(): many of the largest doubles add up to infinity.
+      const ValueCheck checks[] = {
+          {}, ValueCheck::range(-1e290, 1e290), ValueCheck::non_negative(), ValueCheck::range(-1, 1e6), {.most = 0}};
+      for (std::uint32_t i = 0; i < series; ++i) {
+        const ValueCheck& check = checks[random() % std::size(checks)];
+        bed.set_check(i, chance(0.5) ? check.clamped() : check);
+      }
+    }
     if (chance(0.2)) bed.refused = static_cast<std::uint32_t>(random() % series);
     const double odd = chance(0.3) ? 0.02 : 0;  // of values that are not ordinary
     const double run = std::vector<double>{0, 0.5, 0.97}[random() % 3];

@@ -54,12 +54,16 @@ class Driver {
   static constexpr std::uint32_t kSeries = 8, kBase = 100;
   static constexpr std::uint32_t kDistributed = 3;  ///< the one series with a distribution
   static constexpr int kScale = 0;
+  static constexpr std::uint32_t kChecked = 1;  ///< refuses what is above kMost; the one with a distribution clamps it
+  static constexpr double kMost = 500;
   static constexpr std::size_t kChunks = 4;
 
   Driver() {
     budget.set_limit(std::size_t{64} << 20);
     series.set(kBase, kSeries);
     series.set_scale(kDistributed, scale_code(kScale));
+    series.checks().set(kChecked, ValueCheck::range(0, kMost));
+    series.checks().set(kDistributed, ValueCheck::range(0, kMost).clamped());
     REQUIRE(block.reserve(kSeries, budget));
     auto* const chunks = static_cast<Chunk*>(map_pages(kChunks * sizeof(Chunk)));
     REQUIRE(chunks != nullptr);
@@ -89,9 +93,10 @@ class Driver {
     const ThreadBlock::Claim claim = block.claim(copy_.records);
     for (std::uint32_t i = 0; i < claim.records; ++i) take(copy_.records[i]);
     if (claim.how != ThreadBlock::Claim::How::no_set) {
-      const Tally& tally = block.visit(claim, [this](std::uint32_t index, const Cell& cell) {
+      const Tally& tally = block.visit(claim, [this](std::uint32_t index, const Cell& cell, std::uint64_t violations) {
         taken.series[index].count += cell.count;
         taken.series[index].sum += cell.total();
+        taken.violations[index] += violations;
       });
       lost += tally[Found::overflow];
       block.visit_buckets(claim, [this](const BucketTable::Page& page) {
@@ -141,8 +146,14 @@ class Driver {
   /// By series, and by bucket for the one that has them.
   struct Counts {
     std::array<Sum, kSeries> series{};
+    std::array<std::uint64_t, kSeries> violations{};
     std::array<std::uint64_t, 12> buckets{};
     void add(std::uint32_t index, double value) noexcept {
+      if (value > kMost && (index == kChecked || index == kDistributed)) {
+        ++violations[index];
+        if (index == kChecked) return;
+        value = kMost;
+      }
       series[index].add(value);
       if (index == kDistributed) add_to_bucket(bucket_index_slow(std::bit_cast<std::uint64_t>(value), kScale), 1);
     }

@@ -10,10 +10,13 @@ constexpr std::uint32_t kBase = 50, kSeries = 600;
 
 using State = std::map<std::uint32_t, Sum>;
 
-auto into(State& state) {
-  return [&state](std::uint32_t index, const Cell& cell) {
+using Violations = std::map<std::uint32_t, std::uint64_t>;
+
+auto into(State& state, Violations& violations) {
+  return [&state, &violations](std::uint32_t index, const Cell& cell, std::uint64_t more_violations) {
     Sum& sum = state[index];  // a series visited twice is seen by its count
     sum = {sum.count + cell.count, sum.sum + cell.total()};
+    violations[index] += more_violations;
   };
 }
 
@@ -46,17 +49,20 @@ class Bed {
 
   State all() {
     State state;
-    tally = set.visit_all(into(state));
+    violations.clear();
+    tally = set.visit_all(into(state, violations));
     return state;
   }
   State before_prepare() {
     State state;
-    tally = set.visit_before_prepare(into(state));
+    violations.clear();
+    tally = set.visit_before_prepare(into(state, violations));
     return state;
   }
   State before_fold() {
     State state;
-    tally = set.visit_before_fold(stamp, into(state));
+    violations.clear();
+    tally = set.visit_before_fold(stamp, into(state, violations));
     return state;
   }
 
@@ -64,6 +70,7 @@ class Bed {
   SeriesRange series{kSeries};
   OverloadSet set;
   Tally tally;
+  Violations violations;
   std::uint32_t stamp = 0;
   bool is_fresh = true;
 
@@ -142,6 +149,47 @@ TEST_CASE("what was in no series reads as before the fold, too") {
   CHECK(bed.tally[Found::foreign] == 10);
   (void)bed.all();
   CHECK(bed.tally[Found::foreign] == 20);
+}
+
+TEST_CASE("violations read as before the fold, however far it has come, and are counted once when it is done") {
+  constexpr std::uint32_t kChecked = 7;
+  const std::vector<Record> records{record(kChecked, 1), record(kChecked, -1), record(1, -1), record(kChecked, 2), record(kChecked, -2)};
+  for (const std::size_t folded : {0u, 1u, 2u, 4u, 5u}) {
+    CAPTURE(folded);
+    Bed bed;
+    bed.series.checks().set(kChecked, ValueCheck::non_negative());
+    bed.series.set_kind(1, Kind::summary);
+    bed.prepare(records);
+    (void)bed.before_prepare();
+    CHECK(bed.violations[kChecked] == 0);
+    bed.fold_prepared(folded);
+    CHECK(bed.before_fold().empty());
+    CHECK(bed.violations[kChecked] == 0);
+    bed.clear();  // a thread was at it, and was robbed
+    for (std::uint64_t round = 1; round < 3; ++round) {
+      bed.prepare(records);
+      (void)bed.before_prepare();
+      CHECK(bed.violations[kChecked] == 2 * (round - 1));
+      CHECK(bed.tally[Found::invalid] == 2 * (round - 1));
+      bed.fold_prepared();
+      (void)bed.before_fold();
+      CHECK(bed.violations[kChecked] == 2 * (round - 1));
+      CHECK(bed.tally[Found::invalid] == 2 * (round - 1));
+      const auto sum_of_one = static_cast<double>(round);
+      CHECK((bed.all() == State{{1, {round, -sum_of_one}}, {kChecked, {2 * round, 3 * sum_of_one}}}));
+      CHECK(bed.violations[kChecked] == 2 * round);
+      CHECK(bed.tally[Found::invalid] == 2 * round);
+    }
+  }
+}
+
+TEST_CASE("a set whose budget has no room for violations loses the records to memory, each counted") {
+  Bed bed(OverloadSet::kPageCharge);
+  bed.series.checks().set(0, ValueCheck::non_negative());
+  bed.fold({record(0, -1), record(0, 1)});
+  CHECK(bed.all().empty());
+  CHECK(bed.tally[Found::memory] == 2);
+  CHECK(bed.tally[Found::invalid] == 0);
 }
 
 TEST_CASE("a cleared set is empty, and good for the next chunks") {
@@ -237,7 +285,7 @@ TEST_CASE("releasing keeps the addresses: a fold that is under way does no harm,
 
 TEST_CASE("touching pays for the pages that so many series need, and no more") {
   Bed bed;
-  bed.set.touch(65, 0);
+  bed.set.touch(65, 0, false);
   CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);
   bed.fold({record(0, 1), record(127, 1)});
   CHECK(bed.budget.used() == 2 * OverloadSet::kPageCharge);

@@ -38,8 +38,9 @@ class MetricsCollector {
   MetricsCollector(const MetricsCollector&) = delete;
   MetricsCollector& operator=(const MetricsCollector&) = delete;
 
-  // Bind: cold, interns the series. The same name and tags give the same series. If the series exists with another kind, unit or help, the
-  // first wins and on_error says so; only a series that record(name, ...) alone has created takes the kind of its first bind.
+  // Bind: cold, interns the series. The same name and tags give the same series. If the series exists with another kind, unit, help or
+  // check, the first wins and on_error says so; only a series that record(name, ...) alone has created takes those of its first bind: its
+  // check holds for what is folded from then on.
   // Names: 1 to 255 bytes; at most 32 tags; keys 1 to 255 bytes, values up to 1024; no control bytes in names or keys.
   // Throws std::invalid_argument with the offending text, std::bad_alloc.
   Counter counter(std::string_view name, TagsView tags = {}, SeriesOptions options = {});

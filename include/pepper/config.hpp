@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,25 @@ struct Metric {
   Tags metadata{};
 };
 
+/// Which values a series takes: `least` to `most`, both included. Looked at where records are folded, and there alone where a value is a
+/// new minimum or maximum: it costs neither who records nor a record that is valid. A value that is outside is counted in
+/// SeriesSnapshot::violations and dropped, Cause::invalid, or, with `clamp`, taken as the nearest one that is inside. NaN is refused with
+/// any check. What a SignalCounter adds is not looked at, nor what an overflow series stands for.
+struct ValueCheck {
+  double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
+  bool clamp = false;
+
+  /// No infinities; clamped, they count as the largest double.
+  [[nodiscard]] static constexpr ValueCheck finite() noexcept {
+    return range(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
+  }
+  [[nodiscard]] static constexpr ValueCheck non_negative() noexcept { return {.least = 0}; }
+  [[nodiscard]] static constexpr ValueCheck range(double least, double most) noexcept { return {.least = least, .most = most}; }
+  /// The same with `clamp`: ValueCheck::range(0, 1).clamped()
+  [[nodiscard]] constexpr ValueCheck clamped() const noexcept { return {least, most, true}; }
+  friend constexpr bool operator==(const ValueCheck&, const ValueCheck&) = default;
+};
+
 /// What is said of a series when it is bound. Views are copied.
 struct SeriesOptions {
   std::string_view unit{};           ///< free text, "seconds", "bytes"; at most 255 bytes
@@ -66,6 +86,7 @@ struct SeriesOptions {
   /// that others were kept from being measured: the distribution, and it alone, also counts v - 1, v - 2, ... intervals, as HdrHistogram
   /// does against coordinated omission.
   double expected_interval = 0;
+  ValueCheck check{};  ///< in the series' own unit (a timer: seconds); {}: takes any value. The first bind's holds for the series
 };
 
 }  // namespace pepper

@@ -46,6 +46,7 @@ struct SeriesSnapshot {
   double sample_rate = 1;                 ///< recorded by count; 1: not sampled
   double count_error = 0, sum_error = 0;  ///< standard errors; that of the sum as exact as a bucket is wide. 0: exact
   std::uint64_t refused = 0;              ///< calls that a RateLimitedCollector refused: in no other number here
+  std::uint64_t violations = 0;  ///< values that SeriesOptions::check refused (they are in no field above) or clamped (they are in all)
 
   /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row
   /// where there are more. Empty where there is no distribution.

@@ -17,6 +17,7 @@ enum class Cause : std::uint8_t {
   after_shutdown,  ///< OverflowPolicy::block, and no flusher left to wait for
   memory,          ///< the budget refused what folding it would have needed
   rate_limited,    ///< a RateLimitedCollector refused it
+  invalid,         ///< outside what the series' SeriesOptions::check takes
 };
 
 /// The cause's name in lower case.
@@ -42,7 +43,7 @@ struct CollectorStats {
   std::uint64_t series = 0;           ///< that exist, overflow series included
   std::uint64_t flushes = 0;          ///< snapshots published
   std::uint64_t callback_errors = 0;  ///< exceptions that left a callback
-  std::uint64_t bind_conflicts = 0;   ///< binds that asked for another kind, unit or help than the series has
+  std::uint64_t bind_conflicts = 0;   ///< binds that asked for another kind, unit, help or check than the series has
   std::uint64_t clock_steps = 0;      ///< scoped timers whose clock went backwards; counted as 0 seconds
   std::size_t memory_bytes = 0, memory_limit_bytes = 0;
   std::chrono::nanoseconds last_flush_duration{}, flusher_cpu{};
