@@ -13,9 +13,10 @@ class Budget {
   /// Not where less than `rest` would be left.
   [[nodiscard]] bool try_take(std::size_t bytes, std::size_t rest = 0) noexcept {
     if (refusals_.load(std::memory_order_relaxed) != 0) return false;  // [relaxed: a number, guards no data]
-    std::size_t used = used_.load(std::memory_order_relaxed);          // [relaxed: a number, guards no data]
+    const std::size_t most = limit();
+    std::size_t used = used_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     do {
-      if (bytes + rest > limit() || used > limit() - bytes - rest) return false;
+      if (bytes + rest > most || used > most - bytes - rest) return false;
     } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));  // [relaxed: a number, guards no data]
     return true;
   }
@@ -24,8 +25,11 @@ class Budget {
   void give_back(std::size_t bytes) noexcept { used_.fetch_sub(bytes, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
 
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
-  [[nodiscard]] std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }  // [relaxed: set before threads]
-  void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }       // [relaxed: set before threads]
+  [[nodiscard]] std::size_t limit() const noexcept {
+    return limit_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  }
+  /// Where more is used already, nothing is taken back: nothing grows until less is.
+  void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
   /// As if all were used, until as many times let go. For tests of users' programs.
   void refuse_all() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }      // [relaxed: a number, guards no data]
   void refuse_no_more() noexcept { refusals_.fetch_sub(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]

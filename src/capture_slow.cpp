@@ -143,7 +143,7 @@ Chunk* Place::try_take_free(ThreadBlock& block) noexcept {
 }
 
 Chunk* Place::wait_for_free(ThreadBlock& block) noexcept {
-  while (may_block_.load(std::memory_order_relaxed)) {  // [relaxed: looked at again after each wait]
+  while (blocking_.load(std::memory_order_relaxed) == Blocking::yes) {  // [relaxed: looked at again after each wait]
     const std::uint32_t seen = space_.seen();
     if (Chunk* const chunk = try_take_free(block)) return chunk;
     pressure_.raise();
@@ -157,7 +157,7 @@ bool Place::make_room(ThreadRecord& thread) noexcept {
   if (block == nullptr) return attach(thread) != nullptr;
   if (block->generation != generation() && attach(thread) == nullptr) [[unlikely]]
     return false;
-  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
+  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: as in Place::set_policy()]
   // A look takes what is queued before what the thread has folded: queued after that, it would be newer, and `last` go back. Under such
   // load folding is cheaper anyway.
   if (policy == OverflowPolicy::spill && block->has_folded()) return block->fold_own(series_), true;
@@ -172,11 +172,11 @@ bool Place::make_room(ThreadRecord& thread) noexcept {
 }
 
 void Place::overload(ThreadBlock& block) noexcept {
-  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: set before the gate opened]
+  const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: as in Place::set_policy()]
   if (policy == OverflowPolicy::drop) {
     block.lose_own(Found::overflow);
   } else if (policy == OverflowPolicy::block &&
-             !may_block_.load(std::memory_order_relaxed)) {  // [relaxed: either answer was right a moment ago]
+             blocking_.load(std::memory_order_relaxed) == Blocking::ended) {  // [relaxed: either answer was right a moment ago]
     block.lose_own(Found::after_shutdown);
   } else {
     block.fold_own(series_);

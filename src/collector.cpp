@@ -82,6 +82,8 @@ Subscription MetricsCollector::on_snapshot(std::function<void(const Snapshot&)> 
 
 void MetricsCollector::attach_thread() { collector_->attach_thread(); }
 void MetricsCollector::set_enabled(bool enabled) noexcept { collector_->set_enabled(enabled); }
+TelemetryConfig MetricsCollector::config() const { return collector_->config(); }
+void MetricsCollector::reconfigure(TelemetryConfig config) { collector_->reconfigure(std::move(config)); }
 bool MetricsCollector::shutdown(std::chrono::nanoseconds timeout) noexcept { return collector_->shutdown(timeout); }
 
 }  // namespace pepper

@@ -42,7 +42,7 @@ void report(Errors& errors, const std::vector<Loss>& grown) noexcept {
 
 Collector::Collector(TelemetryConfig config, KeyHash hash)
     : config_(checked(std::move(config))),
-      errors_(std::make_shared<Errors>(config_.name, config_.on_error)),
+      errors_(std::make_shared<Errors>(config_.name, std::make_shared<const Errors::OnError>(config_.on_error))),
       tenancy_(config_),
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
@@ -50,12 +50,12 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
       flusher_(place_.pressure()),
       drain_(place_),
-      publisher_(registry_) {
+      publisher_(registry_),
+      flush_interval_ns_(config_.flush_interval.count()) {
   publish_empty();
   drain_.set_discarding(!config_.enabled);
   rate_limits_.set_discarding(!config_.enabled);
   if (config_.flush_mode == FlushMode::manual) rate_limits_.be_manual();
-  if (config_.on_overflow == OverflowPolicy::block) place_.start_blocking();
   if (config_.enabled) place_.open_gate();
   enlist(place_.index(), *this);
 }
@@ -258,9 +258,13 @@ Collector::Load Collector::work(bool is_due) noexcept {
 }
 
 void Collector::flusher_started() noexcept {
-  if (!config_.on_flusher_start) return;
   try {
-    config_.on_flusher_start();
+    std::function<void()> on_start;
+    {
+      const DrainLock lock(drain_mutex_);
+      on_start = config_.on_flusher_start;
+    }
+    if (on_start) on_start();
   } catch (const std::exception& error) {
     errors_->report_callback("on_flusher_start", error.what());
   } catch (...) {
@@ -285,24 +289,6 @@ void Collector::attach_thread() {
   std::uint32_t distributions = 0;
   for (std::uint32_t i = 0; i < series; ++i) distributions += place_.series().scale_of(i) != 0;
   block->touch(std::max<std::uint32_t>(series, 512), distributions, place_.series().checks().if_any() != nullptr);
-}
-
-void Collector::set_enabled(bool enabled) noexcept {
-  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  try {
-    require_settled();
-    const DrainLock lock(drain_mutex_);
-    drain_.look();
-    drain_.set_discarding(!enabled);
-    rate_limits_.set_discarding(!enabled);
-    if (enabled) {
-      place_.open_gate();
-    } else {
-      place_.close_gate();
-    }
-  } catch (const std::exception& error) {
-    errors_->report("set_enabled", {"set_enabled had no effect: ", error.what()});
-  }
 }
 
 bool Collector::has_news() {

@@ -18,10 +18,26 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace pepper::detail {
+
+/// The drain mutex. Whoever holds it must not wait for a free chunk, which an instrumented allocator could ask for: nobody else would free
+/// one.
+class DrainLock {
+ public:
+  explicit DrainLock(Mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
+  ~DrainLock() { is_service_thread = was_service_thread_; }
+  DrainLock(const DrainLock&) = delete;
+  DrainLock& operator=(const DrainLock&) = delete;
+
+ private:
+  const std::lock_guard<Mutex> lock_;
+  const bool was_service_thread_;
+};
 
 /// What stands behind a MetricsCollector: its place, series, drain, snapshots and threads, wired together. Outlives the MetricsCollector
 /// only where a user's function still holds one of its threads.
@@ -53,6 +69,8 @@ class Collector : public std::enable_shared_from_this<Collector> {
   std::shared_ptr<const Snapshot> flush();
   void attach_thread();
   void set_enabled(bool enabled) noexcept;
+  [[nodiscard]] TelemetryConfig config() const;
+  void reconfigure(TelemetryConfig config);
   bool shutdown(std::chrono::nanoseconds timeout) noexcept;
 
   // Faults, for tests of users' programs. ------------------------------------------------------------------------------------------
@@ -78,7 +96,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// One look, or a flush where one is due and the observers have answered, or have had their time.
   Load work(bool is_due) noexcept;
   void flusher_started() noexcept;
-  [[nodiscard]] std::chrono::nanoseconds flush_interval() const noexcept { return config_.flush_interval; }
+  [[nodiscard]] std::chrono::nanoseconds flush_interval() const noexcept {
+    return std::chrono::nanoseconds{flush_interval_ns_.load(std::memory_order_relaxed)};  // [relaxed: a number, guards no data]
+  }
 
  private:
   [[nodiscard]] const SeriesEntry& intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
@@ -100,8 +120,10 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
   void start_flusher() noexcept;
+  /// After a look, under drain_mutex_.
+  void switch_to(bool is_enabled) noexcept;
 
-  const TelemetryConfig config_;
+  TelemetryConfig config_;  ///< what reconfigure() may change of it: under drain_mutex_
   const std::shared_ptr<Errors> errors_;
   const Tenancy tenancy_;
   Place& place_;
@@ -110,7 +132,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   const std::shared_ptr<Delivery> delivery_;
   Flusher flusher_;
 
-  Mutex drain_mutex_;
+  mutable Mutex drain_mutex_;
   Drain drain_;  // this and the following three: under drain_mutex_
   Publisher publisher_;
   std::map<Cause, Loss> losses_;
@@ -132,7 +154,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   std::chrono::steady_clock::time_point asked_at_;
   bool has_lost_flusher_ = false;  ///< its parent's; under the mutex of settle_slow(), then its caller's alone
   std::atomic<std::uint64_t> rejected_{0}, nan_{0}, bind_conflicts_{0};
-  std::atomic<std::int64_t> flusher_cpu_ns_{0};
+  std::atomic<std::int64_t> flusher_cpu_ns_{0}, flush_interval_ns_;
 };
 
 }  // namespace pepper::detail

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace pepper::detail {
 
@@ -45,6 +46,27 @@ void check(const TelemetryConfig& config) {
     refuse("memory_limit_bytes", std::to_string(config.memory_limit_bytes),
            "at least 1 MiB and 16 bytes for each record of buffer_size, " + std::to_string(least_memory));
   }
+}
+
+void check_change(const TelemetryConfig& from, const TelemetryConfig& to) {
+  const auto keep = [](std::string_view field, const auto& is, const auto& wanted) {
+    if (is == wanted) return;
+    const auto text = [](const auto& value) {
+      if constexpr (std::is_enum_v<std::remove_cvref_t<decltype(value)>>) {
+        return std::string(value == FlushMode::manual ? "manual" : "background");
+      } else if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>) {
+        return std::to_string(value);
+      } else {
+        return '"' + value + '"';
+      }
+    };
+    throw std::invalid_argument("TelemetryConfig::" + std::string(field) + " is " + text(is) + " and cannot become " + text(wanted) +
+                                " while the collector lives");
+  };
+  keep("name", from.name, to.name);
+  keep("buffer_size", from.buffer_size, to.buffer_size);
+  keep("flush_mode", from.flush_mode, to.flush_mode);
+  keep("max_series", from.max_series, to.max_series);
 }
 
 void check(const SeriesOptions& options) {

@@ -8,22 +8,22 @@ namespace pepper::detail {
 
 void Errors::report(std::string_view cause, std::initializer_list<std::string_view> parts) noexcept {
   std::string line;
+  std::shared_ptr<const OnError> on_error;
   try {
     line.append("pepper (").append(name_).append("): ");
     for (const std::string_view part : parts) line += part;
-    if (!on_error_) {
-      const std::lock_guard lock(mutex_);
-      if (!said_.emplace(cause).second) return;
-    }
+    const std::lock_guard lock(mutex_);
+    on_error = on_error_;
+    if (!*on_error && !said_.emplace(cause).second) return;
   } catch (const std::bad_alloc&) {
     return;
   }
-  if (!on_error_) {
+  if (!*on_error) {
     std::fprintf(stderr, "%s\n", line.c_str());
     return;
   }
   try {
-    on_error_(line);
+    (*on_error)(line);
   } catch (...) {
     count();
   }

@@ -5,16 +5,27 @@
 #include <atomic>
 #include <functional>
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pepper::detail {
 
 /// Where trouble on cold paths goes: on_error, else one line on stderr for each cause. Thread-safe; never called under a lock.
 class Errors {
  public:
-  Errors(std::string name, std::function<void(std::string_view)> on_error) : name_(std::move(name)), on_error_(std::move(on_error)) {}
+  using OnError = std::function<void(std::string_view)>;
+  /// `on_error` is there, but may be an empty function.
+  Errors(std::string name, std::shared_ptr<const OnError> on_error) : name_(std::move(name)), on_error_(std::move(on_error)) {}
+
+  /// Returns the one before, which may be running.
+  std::shared_ptr<const OnError> replace(std::shared_ptr<const OnError> on_error) noexcept {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(on_error_, std::move(on_error));
+  }
 
   /// Says the parts in one line. `cause`, one of a few, tells what was said on stderr already. What on_error throws is counted and goes no
   /// further. No memory for the line: nothing is said.
@@ -32,8 +43,8 @@ class Errors {
   void count() noexcept { callback_errors_.fetch_add(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
 
   const std::string name_;
-  const std::function<void(std::string_view)> on_error_;
   Mutex mutex_;
+  std::shared_ptr<const OnError> on_error_;
   std::set<std::string, std::less<>> said_;
   std::atomic<std::uint64_t> callback_errors_{0};
 };

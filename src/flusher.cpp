@@ -98,12 +98,14 @@ void Flusher::run(Collector& collector) noexcept {
   pthread_setname_np(pthread_self(), "pepper");
   collector.flusher_started();
   Pace pace;
-  const std::chrono::nanoseconds interval = collector.flush_interval();
+  std::chrono::nanoseconds interval = collector.flush_interval();
   Clock::time_point next_publish = Clock::now() + interval;
   Clock::time_point next_look = Clock::now() + Pace::kShortest;
   bool is_waiting = false;  // for observers
   lock.lock();
   while (!is_stopped_) {
+    const std::chrono::nanoseconds wanted = collector.flush_interval();
+    next_publish += wanted - std::exchange(interval, wanted);  // counted from when it was published last
     pressure_.raised.wait_until(lock, is_waiting ? next_look : std::min(next_look, next_publish),
                                 [this] { return is_stopped_ || pressure_.take(); });
     if (is_stopped_) break;

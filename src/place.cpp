@@ -48,7 +48,8 @@ Place& Place::take(const TelemetryConfig& config) {
     place->is_used_ = true;
     place->budget_.take(place->pool_chunks() * sizeof(Chunk));
     place->budget_.set_limit(config.memory_limit_bytes);
-    place->policy_.store(config.on_overflow, std::memory_order_relaxed);  // [relaxed: the gate opens later]
+    place->blocking_.store(Blocking::no, std::memory_order_relaxed);  // [relaxed: the gate opens later]
+    place->set_policy(config.on_overflow);
     place->series_.set(place->next_number_, capacity);
     place->tickets_used_ = 0;
     place->signals_.store(nullptr, std::memory_order_relaxed);                          // [relaxed: the gate opens later]
@@ -143,7 +144,7 @@ void Place::recycle(Chunk* chunk) {
     chunk->owner.store(nullptr, std::memory_order_release);  // [free:release] pairs with [free:acquire] in try_take_free()
   if (withholders_ != 0) return withheld_.push_back(chunk);
   free_.push(recycler_, chunk);
-  if (may_block_.load(std::memory_order_relaxed)) space_.notify_all();  // [relaxed: waiters look again by themselves]
+  if (blocking_.load(std::memory_order_relaxed) == Blocking::yes) space_.notify_all();  // [relaxed: waiters look again by themselves]
 }
 
 void Place::withhold_chunks() {
@@ -179,8 +180,17 @@ void Place::close_gate() noexcept {
   gate_.exchange(0, std::memory_order_release);  // [gate:release] pairs with [gate:acquire] in is_open()
 }
 
+void Place::set_policy(OverflowPolicy policy) noexcept {
+  policy_.store(policy, std::memory_order_relaxed);  // [relaxed: with either policy, and whatever is said of blocking, nothing is lost]
+  const bool blocks = policy == OverflowPolicy::block;
+  Blocking was = blocks ? Blocking::no : Blocking::yes;  // once it has ended it stays so
+  // [relaxed: waiters look again by themselves]
+  blocking_.compare_exchange_strong(was, blocks ? Blocking::yes : Blocking::no, std::memory_order_relaxed, std::memory_order_relaxed);
+  space_.notify_all();
+}
+
 void Place::stop_blocking() noexcept {
-  may_block_.store(false, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
+  blocking_.store(Blocking::ended, std::memory_order_relaxed);  // [relaxed: waiters look again by themselves]
   space_.notify_all();
 }
 

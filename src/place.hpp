@@ -90,8 +90,8 @@ class Place {
   /// Lets records in, or makes every thread's next slow path park it.
   void open_gate() noexcept;
   void close_gate() noexcept;
-  /// From now on OverflowPolicy::block waits.
-  void start_blocking() noexcept { may_block_.store(true, std::memory_order_relaxed); }  // [relaxed: the gate opens later]
+  /// May be called while threads record: what one of them finds in between is folded.
+  void set_policy(OverflowPolicy policy) noexcept;
   /// From now on nobody waits: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
   [[nodiscard]] Pressure& pressure() noexcept { return pressure_; }
@@ -127,7 +127,8 @@ class Place {
   std::atomic<std::uint32_t> gate_{0};
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<OverflowPolicy> policy_{OverflowPolicy::spill};
-  std::atomic<bool> may_block_{false};
+  enum class Blocking : std::uint8_t { no, yes, ended };
+  std::atomic<Blocking> blocking_{Blocking::no};
   std::atomic<ThreadBlock*> blocks_{nullptr};
   std::atomic<SignalSeries*> signals_{nullptr};
   std::atomic<std::uint64_t> refused_[6]{};  ///< by Cause

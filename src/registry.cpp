@@ -30,7 +30,7 @@ Registry::Registry(Place& place, const TelemetryConfig& config, KeyHash hash)
       hash_(hash),
       base_(place.series().base()),
       max_series_(static_cast<std::uint32_t>(config.max_series)),
-      store_(place.series().capacity(), config.memory_limit_bytes) {
+      store_(place.series().capacity()) {
   place.budget().take(kept_for_overflow_);
   charge(kFirstTable * sizeof(std::uint64_t));
   tables_.push_back(std::make_unique<Table>(kFirstTable));

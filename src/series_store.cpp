@@ -24,10 +24,10 @@ std::size_t size_of(const SeriesKey& key, std::string_view flat) noexcept {
 
 }  // namespace
 
-SeriesStore::SeriesStore(std::uint32_t capacity, std::size_t memory_limit)
+SeriesStore::SeriesStore(std::uint32_t capacity)
     : places_(capacity * sizeof(std::uint32_t)),
-      most_blocks_(std::min(kMostBlocks, memory_limit / kBlock + 2)),
-      bases_(new std::byte*[most_blocks_]()) {}
+      bases_pages_(kMostBlocks * sizeof(std::byte*)),
+      bases_(reinterpret_cast<std::byte**>(bases_pages_.data())) {}
 
 std::size_t SeriesStore::next_bytes(const SeriesKey& key, std::string_view flat, bool is_least) const noexcept {
   const std::size_t bytes = size_of(key, flat);
@@ -41,7 +41,7 @@ std::size_t SeriesStore::next_bytes(const SeriesKey& key, std::string_view flat,
 SeriesEntry& SeriesStore::append(std::uint32_t index, const SeriesKey& key, std::string_view flat, std::size_t bytes) {
   const std::size_t size = size_of(key, flat);
   if (used_ + size > kBlock) {
-    if (blocks_.size() == most_blocks_) throw std::bad_alloc{};
+    if (blocks_.size() == kMostBlocks) throw std::bad_alloc{};
     blocks_.emplace_back(kBlock, bytes == kBlock);
     bases_[blocks_.size() - 1] = blocks_.back().data();
     used_ = taken_ = 0;

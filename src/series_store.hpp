@@ -63,7 +63,7 @@ static_assert(sizeof(SeriesEntry) == 32);
 /// thread at a time.
 class SeriesStore {
  public:
-  explicit SeriesStore(std::uint32_t capacity, std::size_t memory_limit);
+  explicit SeriesStore(std::uint32_t capacity);
 
   [[nodiscard]] SeriesEntry& entry(std::uint32_t index) const noexcept {
     const std::uint32_t at = places()[index];
@@ -85,8 +85,8 @@ class SeriesStore {
   [[nodiscard]] std::uint32_t* places() const noexcept { return reinterpret_cast<std::uint32_t*>(places_.data()); }
 
   Pages places_;
-  std::size_t most_blocks_;
-  std::unique_ptr<std::byte*[]> bases_;
+  Pages bases_pages_;  ///< for all blocks that can be, as memory_limit_bytes may grow: of 512 KiB what is touched becomes memory
+  std::byte** bases_;
   std::vector<Pages> blocks_;
   std::size_t used_ = kBlock, taken_ = kBlock;  ///< of the last block: by entries, from the system
 };

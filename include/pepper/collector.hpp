@@ -81,6 +81,13 @@ class MetricsCollector {
   void attach_thread();
   /// What happened before the call is kept; records that happen after set_enabled(false) are nobody's. Drains.
   void set_enabled(bool enabled) noexcept;
+  /// How it works now: as it was made, or as reconfigure() and set_enabled() have left it. Waits for a flush under way.
+  [[nodiscard]] TelemetryConfig config() const;
+  /// Works differently from now on: enabled, flush_interval (counted from the last snapshot), on_overflow, memory_limit_bytes (where more
+  /// is used, nothing grows until less is), on_error, and, for the flusher that starts next, on_flusher_start. The other fields must be
+  /// what config() says. All or nothing: throws std::invalid_argument naming field and value, std::bad_alloc. Waits for a flush under way.
+  /// A record that does not happen after the call may still find the old settings, and a call of the old on_error may still run.
+  void reconfigure(TelemetryConfig config);
   /// Ends the threads, drains what was recorded before it and delivers it; back within `timeout` + 50 ms. True: all of that was done in
   /// time. Idempotent: again, it publishes only if something was recorded since. Afterwards the collector behaves as with
   /// FlushMode::manual. There, callbacks, observers and on_error run inside it, and it returns, false, when one that is late has.
