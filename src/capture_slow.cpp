@@ -59,6 +59,10 @@ void capture_records(std::uint64_t place, const Record* records, std::size_t cou
   }
 }
 
+bool is_wanted(std::uint64_t place, std::uint64_t head) noexcept { return place != 0 && place_at(place).wants(head); }
+
+bool Place::wants(std::uint64_t head) const noexcept { return is_open() && id_of(head) - series_.base() < series_.capacity(); }
+
 bool Place::renew(ThreadRecord& thread) noexcept { return thread.blocks[index_] != nullptr && is_open() && make_room(thread); }
 
 bool Place::park(Cursor& cursor) noexcept {

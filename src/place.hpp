@@ -52,6 +52,8 @@ class Place {
   /// record alone.
   template <class Write>
   void append(ThreadRecord& thread, std::size_t count, Write&& write) noexcept;
+  /// It is open, and the series one of the present collector's.
+  [[nodiscard]] bool wants(std::uint64_t head) const noexcept;
   /// Gives a thread that has a block a chunk with room, where it has none; false: that takes more, append() knows.
   [[nodiscard]] bool renew(ThreadRecord& thread) noexcept;
   /// The thread's block, made if there is none. Null: no memory.

@@ -38,6 +38,20 @@ class MetricsCollector {
   MetricsCollector(const MetricsCollector&) = delete;
   MetricsCollector& operator=(const MetricsCollector&) = delete;
 
+#if defined(PEPPER_DISABLED)
+  Counter counter(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  Gauge gauge(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  Summary summary(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  Histogram histogram(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  Timer timer(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  SignalCounter signal_counter(std::string_view, TagsView = {}, const SeriesOptions& = {}) { return {}; }
+  template <detail::Gives<double> F>
+  [[nodiscard]] Subscription observe(std::string_view, TagsView, F&&) {
+    return {};
+  }
+  [[gnu::abi_tag("disabled")]] bool record(std::string_view, double, TagsView = {}, TagsView = {}) noexcept { return true; }
+  [[gnu::abi_tag("disabled")]] bool record(const Metric&) noexcept { return true; }
+#else
   // Bind: cold, interns the series. The same name and tags give the same series. If the series exists with another kind, unit, help or
   // check, the first wins and on_error says so; only a series that record(name, ...) alone has created takes those of its first bind: its
   // check holds for what is folded from then on.
@@ -62,6 +76,7 @@ class MetricsCollector {
   /// timestamps are not kept yet. To record often, bind.
   bool record(std::string_view name, double value, TagsView tags = {}, TagsView metadata = {}) noexcept;
   bool record(const Metric& metric) noexcept;
+#endif
 
   /// The latest published snapshot; never null, never waits for a flush.
   std::shared_ptr<const Snapshot> snapshot() const;

@@ -2,6 +2,10 @@
 
 #include <pepper/detail/capture.hpp>
 #include <pepper/detail/clock.hpp>
+#include <pepper/detail/deferred.hpp>
+#if defined(PEPPER_DISABLED)
+#include <pepper/detail/disabled.hpp>
+#else
 
 #include <algorithm>
 #include <atomic>
@@ -23,6 +27,14 @@ class Layers;
 // is const, noexcept, thread-safe and wait-free (under OverflowPolicy::block a full pool waits). A default-constructed handle is unbound
 // and records nothing; one that outlives its collector records nothing either. NaN is refused when it is folded, and counted
 // (CollectorStats::rejected). Not for signal handlers: see SignalCounter.
+//
+// What is costly to find out, a function may find out: summary.record([&] { return queue.size_slow(); }). It is asked only where the record
+// would be somebody's, so not by a handle that is unbound, or whose collector is disabled or gone. What it throws passes through, and
+// nothing is recorded. A nanosecond or two more than the value itself.
+//
+// A file that defines PEPPER_DISABLED before it includes pepper, or is compiled with -DPEPPER_DISABLED, gets handles that are empty and
+// leave no instruction behind, and a MetricsCollector that binds, records and observes nothing; all else is as ever. Files with and without
+// it may be in one program: but an inline function or template that records must see the same in all of them.
 
 /// Counts events or amounts: only goes up.
 class Counter {
@@ -30,6 +42,10 @@ class Counter {
   constexpr Counter() noexcept = default;
   /// Adds `amount`, 0 or more. A negative one is dropped, Cause::negative.
   void add(double amount = 1) const noexcept { detail::capture(target_.place, target_.head, amount); }
+  template <detail::Gives<double> F>
+  void add(F&& amount) const noexcept(noexcept(double(amount()))) {
+    if (detail::is_wanted(target_.place, target_.head)) add(double(amount()));
+  }
   void record(std::span<const double> amounts) const noexcept {
     detail::capture_span(target_.place, target_.head, amounts.data(), amounts.size());
   }
@@ -58,6 +74,10 @@ class Gauge {
     if (tickets_ == nullptr) return;
     detail::capture(target_.place, target_.head | std::uint64_t{detail::next_gauge_ticket(*tickets_)} << 32, value);
   }
+  template <detail::Gives<double> F>
+  void set(F&& value) const noexcept(noexcept(double(value()))) {
+    if (detail::is_wanted(target_.place, target_.head)) set(double(value()));
+  }
   /// Sets them one after another; the last one stays.
   void record(std::span<const double> values) const noexcept {
     for (const double value : values) set(value);
@@ -77,6 +97,10 @@ class Summary {
  public:
   constexpr Summary() noexcept = default;
   void record(double value) const noexcept { detail::capture(target_.place, target_.head, value); }
+  template <detail::Gives<double> F>
+  void record(F&& value) const noexcept(noexcept(double(value()))) {
+    if (detail::is_wanted(target_.place, target_.head)) record(double(value()));
+  }
   void record(std::span<const double> values) const noexcept {
     detail::capture_span(target_.place, target_.head, values.data(), values.size());
   }
@@ -94,6 +118,10 @@ class Histogram {
  public:
   constexpr Histogram() noexcept = default;
   void record(double value) const noexcept { detail::capture(target_.place, target_.head, value); }
+  template <detail::Gives<double> F>
+  void record(F&& value) const noexcept(noexcept(double(value()))) {
+    if (detail::is_wanted(target_.place, target_.head)) record(double(value()));
+  }
   void record(std::span<const double> values) const noexcept {
     detail::capture_span(target_.place, target_.head, values.data(), values.size());
   }
@@ -113,6 +141,10 @@ class Timer {
   template <class R, class P>
   void record(std::chrono::duration<R, P> duration) const noexcept {
     detail::capture(target_.place, target_.head, std::chrono::duration<double>(duration).count());
+  }
+  template <detail::Gives<std::chrono::duration<double>> F>
+  void record(F&& duration) const noexcept(noexcept(std::chrono::duration<double>(duration()))) {
+    if (detail::is_wanted(target_.place, target_.head)) record(std::chrono::duration<double>(duration()));
   }
   /// From when it was meant to start until now, waiting included: see ScopedTimer. A start in the future is 0.
   void record(std::chrono::steady_clock::time_point intended_start) const noexcept {
@@ -137,3 +169,4 @@ class Timer {
 
 }  // namespace pepper
 #pragma GCC visibility pop
+#endif

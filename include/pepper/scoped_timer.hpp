@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#if !defined(PEPPER_DISABLED)
 #pragma GCC visibility push(default)
 namespace pepper {
 
@@ -84,3 +85,4 @@ class [[nodiscard]] ScopedTimer {
 
 }  // namespace pepper
 #pragma GCC visibility pop
+#endif

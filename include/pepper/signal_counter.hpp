@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pepper/handles.hpp>
+
 #include <atomic>
 #include <cstdint>
 
@@ -37,6 +39,7 @@ struct SignalCell {
 
 }  // namespace detail
 
+#if !defined(PEPPER_DISABLED)
 /// A Counter for signal handlers: async-signal-safe, as add() reaches neither the thread's chunk nor anything else of the thread; errno
 /// stays. One series may have both kinds of counter, they add up. Trivially copyable, thread-safe. A default-constructed one is unbound
 /// and counts nothing; one that outlives its collector counts for nobody. fork() in a signal handler is not supported.
@@ -60,6 +63,7 @@ class SignalCounter {
   explicit constexpr SignalCounter(detail::SignalCell* cell) noexcept : cell_(cell) {}
   detail::SignalCell* cell_ = nullptr;
 };
+#endif
 
 }  // namespace pepper
 #pragma GCC visibility pop

@@ -130,6 +130,33 @@ struct StaticSeries {
 // instructions more than a handle in a variable. Thread-safe. The first call throws
 // std::bad_alloc as bind does, and the next one then tries again. For other options, bind.
 
+#if defined(PEPPER_DISABLED)
+template <detail::FixedText kName, detail::FixedText... kTags>
+[[nodiscard]] constexpr Counter counter() noexcept {
+  static_assert(sizeof(detail::StaticSeries<kName, kTags...>) != 0, "what bind would refuse does not compile here either");
+  return {};
+}
+template <detail::FixedText kName, detail::FixedText... kTags>
+[[nodiscard]] constexpr Gauge gauge() noexcept {
+  static_assert(sizeof(detail::StaticSeries<kName, kTags...>) != 0, "what bind would refuse does not compile here either");
+  return {};
+}
+template <detail::FixedText kName, detail::FixedText... kTags>
+[[nodiscard]] constexpr Summary summary() noexcept {
+  static_assert(sizeof(detail::StaticSeries<kName, kTags...>) != 0, "what bind would refuse does not compile here either");
+  return {};
+}
+template <detail::FixedText kName, detail::FixedText... kTags>
+[[nodiscard]] constexpr Histogram histogram() noexcept {
+  static_assert(sizeof(detail::StaticSeries<kName, kTags...>) != 0, "what bind would refuse does not compile here either");
+  return {};
+}
+template <detail::FixedText kName, detail::FixedText... kTags>
+[[nodiscard]] constexpr Timer timer() noexcept {
+  static_assert(sizeof(detail::StaticSeries<kName, kTags...>) != 0, "what bind would refuse does not compile here either");
+  return {};
+}
+#else
 template <detail::FixedText kName, detail::FixedText... kTags>
 [[nodiscard, gnu::visibility("hidden")]] inline Counter counter() {
   return detail::StaticSeries<kName, kTags...>::handle(&MetricsCollector::counter);
@@ -150,5 +177,6 @@ template <detail::FixedText kName, detail::FixedText... kTags>
 [[nodiscard, gnu::visibility("hidden")]] inline Timer timer() {
   return detail::StaticSeries<kName, kTags...>::handle(&MetricsCollector::timer);
 }
+#endif
 
 }  // namespace pepper

@@ -24,6 +24,9 @@ void capture_span(std::uint64_t place, std::uint64_t head, const double* values,
 /// Appends records that are all of one place.
 void capture_records(std::uint64_t place, const Record* records, std::size_t count) noexcept;
 
+/// A record of that head would be somebody's: the handle is bound, its collector alive and enabled. A moment later it may be otherwise.
+[[nodiscard]] bool is_wanted(std::uint64_t place, std::uint64_t head) noexcept;
+
 /// Appends one record to the calling thread's chunk. Owner thread only (of the cursor it finds), wait-free, about ten instructions.
 /// NaN, negative counts and stale ids are found by the fold, not here.
 [[gnu::always_inline]] inline void capture(std::uint64_t place, std::uint64_t head, double value,
