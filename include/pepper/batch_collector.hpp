@@ -3,7 +3,7 @@
 #include <pepper/collector.hpp>
 #include <pepper/detail/gated.hpp>
 #include <pepper/detail/layer.hpp>
-#include <pepper/detail/record_batch.hpp>
+#include <pepper/detail/pending_records.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -79,7 +79,7 @@ class Batch {
   }
 
   std::size_t size_;
-  RecordBatch records_;
+  PendingRecords records_;
   std::vector<Value> values_;
   std::vector<Weighted> metrics_;
   std::vector<std::unique_ptr<Bound>> bound_;

@@ -13,13 +13,13 @@
 namespace pepper::detail {
 
 /// Records that wait to be appended at once. Owner thread only.
-class RecordBatch {
+class PendingRecords {
  public:
   /// Throws std::bad_alloc.
-  explicit RecordBatch(std::size_t size) : records_(new Record[size]), size_(size) {}
-  ~RecordBatch() { hand_over(); }
-  RecordBatch(const RecordBatch&) = delete;
-  RecordBatch& operator=(const RecordBatch&) = delete;
+  explicit PendingRecords(std::size_t size) : records_(new Record[size]), size_(size) {}
+  ~PendingRecords() { hand_over(); }
+  PendingRecords(const PendingRecords&) = delete;
+  PendingRecords& operator=(const PendingRecords&) = delete;
 
   void push(std::uint64_t place, std::uint64_t head, double value) noexcept {
     if (place != place_) [[unlikely]] {
