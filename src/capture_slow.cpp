@@ -76,10 +76,15 @@ bool Place::park(Cursor& cursor) noexcept {
   return false;
 }
 
-bool Place::try_charge(std::size_t bytes) noexcept {
-  if (!budget_.try_take(bytes)) return false;
+bool Place::try_charge(std::size_t bytes, std::size_t rest) noexcept {
+  if (!budget_.try_take(bytes, rest)) return false;
   charged_.fetch_add(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
   return true;
+}
+
+void Place::give_back(std::size_t bytes) noexcept {
+  budget_.give_back(bytes);
+  charged_.fetch_sub(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
 }
 
 std::size_t Place::block_bytes(std::size_t pool_chunks) noexcept {
@@ -120,8 +125,7 @@ ThreadBlock* Place::make_block(Cursor& cursor) noexcept {
   }
   if (block == nullptr) {
     if (chunk != nullptr) unmap_pages(chunk, sizeof(Chunk));
-    budget_.give_back(bytes);
-    charged_.fetch_sub(bytes, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    give_back(bytes);
     return nullptr;
   }
   block->generation = generation();

@@ -66,11 +66,16 @@ Subscription MetricsCollector::observe(std::string_view name, TagsView tags, std
   return Subscription(collector_->observe(gauge(name, tags), std::move(read)));
 }
 
-bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView) noexcept {
-  return collector_->record(name, value, tags);
+bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView metadata) noexcept {
+  if (metadata.empty()) [[likely]]
+    return collector_->record(name, value, tags);
+  return collector_->record(name, value, tags, metadata, {});
 }
 
-bool MetricsCollector::record(const Metric& metric) noexcept { return record(metric.name, metric.value, metric.tags, metric.metadata); }
+bool MetricsCollector::record(const Metric& metric) noexcept {
+  if (metric.metadata.empty()) return collector_->record(metric.name, metric.value, metric.tags);
+  return collector_->record(metric.name, metric.value, metric.tags, metric.metadata, metric.timestamp);
+}
 
 std::shared_ptr<const Snapshot> MetricsCollector::snapshot() const { return collector_->snapshot(); }
 std::shared_ptr<const Snapshot> MetricsCollector::flush() { return collector_->flush(); }

@@ -49,6 +49,7 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       rate_limits_(place_),
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
       flusher_(place_.pressure()),
+      exemplars_(place_, place_.series().capacity()),
       drain_(place_),
       publisher_(registry_),
       flush_interval_ns_(config_.flush_interval.count()) {
@@ -74,7 +75,7 @@ void Collector::require_settled() {
 void Collector::publish_empty() {
   CollectorStats stats;
   set_health(stats);
-  std::shared_ptr<const Snapshot> empty = publisher_.publish(drain_, std::move(stats), {});
+  std::shared_ptr<const Snapshot> empty = publisher_.publish(drain_, exemplars_.taken(), std::move(stats), {});
   const std::lock_guard lock(latest_mutex_);
   latest_ = std::move(empty);
 }
@@ -83,6 +84,7 @@ void Collector::start_over() {
   const std::lock_guard lock(drain_mutex_);
   drain_.start_over();
   rate_limits_.start_over();
+  exemplars_.start_over();
   publisher_.start_over();
   losses_.clear();
   grown_.clear();
@@ -125,6 +127,7 @@ void Collector::set_health(CollectorStats& stats) const noexcept {
   stats.rejected = nan_.load(std::memory_order_relaxed) + rejected_.load(std::memory_order_relaxed);  // [relaxed: numbers, guard no data]
   stats.callback_errors = errors_->callback_errors();
   stats.bind_conflicts = bind_conflicts_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+  stats.exemplars_skipped = exemplars_.skipped();
   stats.memory_bytes = place_.budget().used();
   stats.memory_limit_bytes = place_.budget().limit();
   stats.flusher_cpu = std::chrono::nanoseconds{flusher_cpu_ns_.load(std::memory_order_relaxed)};  // [relaxed: a number, guards no data]
@@ -163,6 +166,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   keep_clock_in_step();
   rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
   std::vector<Refused> refused = rate_limits_.refused();
+  exemplars_.take();
   drain_.look();
   const Ledger ledger = drain_.ledger();
   nan_.store(ledger.tally[Found::nan], std::memory_order_relaxed);  // [relaxed: a number, guards no data]
@@ -180,7 +184,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   note_losses(stats, ledger, rate_limited);
   set_health(stats);
   stats.last_flush_duration = last_flush_duration_;
-  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats), std::move(refused));
+  std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, exemplars_.taken(), std::move(stats), std::move(refused));
   last_flush_duration_ = Steady::now() - begin;
   std::shared_ptr<const Snapshot> old = snapshot;  // let go after the lock: it may be thousands of pages
   const std::lock_guard lock(latest_mutex_);

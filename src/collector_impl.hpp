@@ -6,6 +6,7 @@
 #include "delivery.hpp"
 #include "drain.hpp"
 #include "errors.hpp"
+#include "exemplar_store.hpp"
 #include "flusher.hpp"
 #include "mutex.hpp"
 #include "place.hpp"
@@ -62,6 +63,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags, double weight) noexcept;
   [[nodiscard]] RateGate limit(std::uint64_t group, std::string_view name, TagsView tags, double max_per_second);
   void end_limits(std::uint64_t group) noexcept { rate_limits_.end(group); }
+  /// With an exemplar. A time of {} is now.
+  [[nodiscard]] bool record(std::string_view name, double value, TagsView tags, TagsView metadata,
+                            std::chrono::system_clock::time_point time) noexcept;
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
@@ -116,7 +120,10 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool flush_at_end(std::chrono::steady_clock::time_point deadline) noexcept;
   void set_health(CollectorStats& stats) const noexcept;
   void note_losses(CollectorStats& stats, const Ledger& ledger, std::uint64_t rate_limited);
-  [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
+  /// The series of a key that this thread has seen, else null.
+  [[nodiscard]] const SeriesEntry* find_cached(std::string_view name, TagsView tags) const noexcept;
+  /// Null: refused, and counted.
+  const SeriesEntry* record_uncached(std::string_view name, double value, TagsView tags) noexcept;
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
   void start_flusher() noexcept;
@@ -131,6 +138,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   RateLimits rate_limits_;
   const std::shared_ptr<Delivery> delivery_;
   Flusher flusher_;
+  ExemplarStore exemplars_;
 
   mutable Mutex drain_mutex_;
   Drain drain_;  // this and the following three: under drain_mutex_

@@ -58,8 +58,13 @@ class Place {
   [[nodiscard]] bool renew(ThreadRecord& thread) noexcept;
   /// The thread's block, made if there is none. Null: no memory.
   [[nodiscard]] ThreadBlock* attach(ThreadRecord& thread) noexcept;
-  /// Takes what a thread needs here from the budget, until the collector leaves.
-  [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
+  /// Takes what a thread needs here from the budget, until the collector leaves; not where less than `rest` would be left.
+  [[nodiscard]] bool try_charge(std::size_t bytes, std::size_t rest = 0) noexcept;
+  void give_back(std::size_t bytes) noexcept;
+  /// Records are let in.
+  [[nodiscard]] bool is_open() const noexcept {
+    return gate_.load(std::memory_order_acquire) != 0;  // [gate:acquire] pairs with [gate:release] in open_gate()
+  }
   /// Counts records that found no chunk at all.
   void refuse(Cause cause, std::uint64_t count) noexcept;
 
@@ -112,9 +117,6 @@ class Place {
   [[nodiscard]] ThreadBlock* make_block(Cursor& cursor) noexcept;
   [[nodiscard]] bool welcome_back(ThreadBlock& block) noexcept;
   [[nodiscard]] static std::size_t block_bytes(std::size_t pool_chunks) noexcept;
-  [[nodiscard]] bool is_open() const noexcept {
-    return gate_.load(std::memory_order_acquire) != 0;  // [gate:acquire] pairs with [gate:release] in open_gate()
-  }
   [[nodiscard]] bool park(Cursor& cursor) noexcept;
   [[nodiscard]] Chunk* try_take_free(ThreadBlock& block) noexcept;
   [[nodiscard]] Chunk* wait_for_free(ThreadBlock& block) noexcept;

@@ -9,7 +9,7 @@ namespace pepper::detail {
 Publisher::Publisher(std::shared_ptr<Registry> registry)
     : registry_(std::move(registry)), order_(std::make_shared<const SeriesOrder>(registry_, 0)) {}
 
-std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats stats, std::vector<Refused> refused) {
+std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, std::vector<SeriesExemplars>& exemplars, CollectorStats stats, std::vector<Refused> refused) {
   const std::uint32_t size = registry_->size_for_snapshot(next_sequence_);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   values_.grow(size);
@@ -30,7 +30,9 @@ std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, CollectorStats 
   data->order = order_;
   data->values = values_;
   data->refused = std::move(refused);
+  SnapshotData& made = *data;
   auto snapshot = std::make_shared<const Snapshot>(SnapshotAccess{}, std::move(data));
+  made.exemplars = std::exchange(exemplars, {});
   drain.forget_changed();
   ++next_sequence_;
   return snapshot;

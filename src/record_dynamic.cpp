@@ -20,19 +20,40 @@ namespace {
 
 }  // namespace
 
-bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
+[[gnu::always_inline]] inline const SeriesEntry* Collector::find_cached(std::string_view name, TagsView tags) const noexcept {
   const ThreadRecord* const thread = this_thread();
   const ThreadBlock* const block = thread == nullptr ? nullptr : thread->blocks[place_.index()];
-  if (block != nullptr && block->cache != nullptr && value == value) [[likely]] {
-    if (const SeriesEntry* const entry = block->cache->find(place_.generation(), name, tags)) [[likely]] {
-      record_to(*entry, place_.offset(), value);
-      return true;
-    }
-  }
-  return record_uncached(name, value, tags);
+  return block != nullptr && block->cache != nullptr ? block->cache->find(place_.generation(), name, tags) : nullptr;
 }
 
-bool Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
+bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
+  const SeriesEntry* const entry = value == value ? find_cached(name, tags) : nullptr;
+  if (entry == nullptr) [[unlikely]]
+    return record_uncached(name, value, tags) != nullptr;
+  record_to(*entry, place_.offset(), value);
+  return true;
+}
+
+bool Collector::record(std::string_view name, double value, TagsView tags, TagsView metadata,
+                       std::chrono::system_clock::time_point time) noexcept {
+  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
+  const SeriesEntry* entry = value == value ? find_cached(name, tags) : nullptr;
+  if (entry == nullptr) {
+    entry = record_uncached(name, value, tags);
+    if (entry == nullptr) return false;
+  } else {
+    record_to(*entry, place_.offset(), value);
+  }
+  // None of a record that is nobody's, or that the fold will refuse.
+  const bool is_kept =
+      place_.is_open() && (value >= 0 || entry->kind.load(std::memory_order_relaxed) != Kind::counter);  // [relaxed: as above]
+  if (!is_kept || !settle()) return true;
+  if (time == std::chrono::system_clock::time_point{}) time = std::chrono::system_clock::now();
+  exemplars_.note(entry->number - place_.series().base(), value, time, metadata);
+  return true;
+}
+
+const SeriesEntry* Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const SeriesEntry* entry = nullptr;
   try {
@@ -41,11 +62,11 @@ bool Collector::record_uncached(std::string_view name, double value, TagsView ta
   }
   if (entry != nullptr) {
     record_to(*entry, place_.offset(), value);
-    return true;
+    return entry;
   }
   (void)settle();
   rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-  return false;
+  return nullptr;
 }
 
 bool Collector::record(std::string_view name, double value, TagsView tags, double weight) noexcept {

@@ -106,6 +106,9 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   }
   if (const auto parts = data.order->parts_of(index); !parts.empty()) [[unlikely]]
     add_parts(series, data, index, parts);
+  const auto exemplars = std::ranges::lower_bound(data.exemplars, index, {}, &detail::SeriesExemplars::index);
+  if (exemplars != data.exemplars.end() && exemplars->index == index)
+    series.exemplars = {&exemplars->exemplars[exemplars->largest], &exemplars->exemplars[exemplars->latest]};
   return series;
 }
 

@@ -4,6 +4,7 @@
 #include <pepper/stats.hpp>
 
 #include "rate_limits.hpp"
+#include "exemplar_store.hpp"
 #include "registry.hpp"
 #include "values_page.hpp"
 
@@ -71,6 +72,7 @@ struct SnapshotData {
   Values values;
   std::vector<Refused> refused{};  ///< by series
   mutable MergedBuckets merged{};
+  std::vector<SeriesExemplars> exemplars;  ///< by index
 };
 
 /// Who holds one may make snapshots.

@@ -72,8 +72,8 @@ class MetricsCollector {
   [[nodiscard]] Subscription observe(std::string_view name, TagsView tags, std::function<double()> read);
 
   /// The dynamic path: finds the series by name and tags at each call, creating a Summary. Does not allocate once this thread has seen the
-  /// key. False: refused (NaN, a name or tag outside the limits, no memory) and counted in CollectorStats::rejected. Metadata and
-  /// timestamps are not kept yet. To record often, bind.
+  /// key. False: refused (NaN, a name or tag outside the limits, no memory) and counted in CollectorStats::rejected. Metadata makes
+  /// the record an exemplar where it is the largest or the latest that has some: see SeriesSnapshot::exemplars. To record often, bind.
   bool record(std::string_view name, double value, TagsView tags = {}, TagsView metadata = {}) noexcept;
   bool record(const Metric& metric) noexcept;
 #endif

@@ -2,6 +2,7 @@
 
 #include <pepper/config.hpp>
 #include <pepper/distribution.hpp>
+#include <pepper/exemplar.hpp>
 #include <pepper/stats.hpp>
 
 #include <chrono>
@@ -51,6 +52,8 @@ struct SeriesSnapshot {
   /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row
   /// where there are more. Empty where there is no distribution.
   [[nodiscard]] std::string histogram_text(std::size_t rows = 16, std::size_t width = 80) const;
+
+  Exemplars exemplars;  ///< of records with metadata; none where memory_limit_bytes had no room for them
 };
 
 /// Immutable aggregates of all series at one moment, and the ledger of that moment. Thread-safe; shared by all who read it, and

@@ -47,6 +47,8 @@ struct CollectorStats {
   std::uint64_t clock_steps = 0;      ///< scoped timers whose clock went backwards; counted as 0 seconds
   std::size_t memory_bytes = 0, memory_limit_bytes = 0;
   std::chrono::nanoseconds last_flush_duration{}, flusher_cpu{};
+  /// Records whose metadata was not kept: memory_limit_bytes had no room, or another thread was at the same series' exemplars.
+  std::uint64_t exemplars_skipped = 0;
 };
 
 }  // namespace pepper
