@@ -7,7 +7,7 @@
 
 namespace pepper::detail {
 
-bool Callback::try_run(const Snapshot* snapshot) {
+bool Callback::try_run(const Occasion& occasion) {
   Busy::Hold run(runs_);
   {
     const std::lock_guard lock(mutex_);
@@ -25,7 +25,7 @@ bool Callback::try_run(const Snapshot* snapshot) {
       callback.stopped_running_.notify_all();
     }
   } const done{*this, run};
-  function_(snapshot);
+  function_(occasion);
   return true;
 }
 

@@ -11,17 +11,24 @@ class Snapshot;
 
 namespace pepper::detail {
 
+struct RecordPiece;
+
+/// What a user's function runs for: a snapshot, or raw records; neither for what runs before a snapshot is taken.
+struct Occasion {
+  const Snapshot* snapshot = nullptr;
+  const RecordPiece* records = nullptr;
+};
+
 /// A user's function between registration and the end of its Subscription. Thread-safe; the function runs with no lock held, on one thread
 /// at a time.
 class Callback {
  public:
-  /// The snapshot is null for what runs before one is taken.
-  using Function = std::function<void(const Snapshot*)>;
+  using Function = std::function<void(const Occasion&)>;
 
   explicit Callback(Function function) : function_(std::move(function)) {}
 
   /// False: it has ended, or runs on another thread right now. Rethrows what the function throws.
-  bool try_run(const Snapshot* snapshot);
+  bool try_run(const Occasion& occasion);
   /// Afterwards it is not running and never runs again. Waits for a run in progress, except from inside it.
   void end() noexcept;
   [[nodiscard]] bool has_ended() const noexcept;

@@ -1,6 +1,8 @@
 #include <pepper/detail/capture.hpp>
 
+#include "clock.hpp"
 #include "place.hpp"
+#include "record_time.hpp"
 #include "threads.hpp"
 
 #include <algorithm>
@@ -31,7 +33,24 @@ void Place::append(ThreadRecord& thread, std::size_t count, Write&& write) noexc
   }
 }
 
+namespace {
+
+/// What came by kTimedPlace: the collector's place, a multiple of 8, is where the extra bytes will be, and a timer in ticks has set its bit
+/// there.
+void capture_timed(std::uint64_t head, const double* values, std::size_t count) noexcept {
+  const std::uint64_t place = extra_of(head) & ~std::uint64_t{kExtraTicks};
+  const std::uint32_t id = id_of(head);
+  const std::uint64_t timed = make_head(id, coarse_time_extra());
+  if ((extra_of(head) & kExtraTicks) == 0) return count == 1 ? capture(place, timed, *values) : capture_span(place, timed, values, count);
+  if (*values < 0) return capture(place, make_head(id, kExtraTicks), *values);  // for the fold to count as a step of the clock
+  capture(place, timed, *values * known_seconds_per_tick());
+}
+
+}  // namespace
+
 void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcept {
+  if (place == kTimedPlace) [[unlikely]]
+    return capture_timed(head, &value, 1);
   // Nearly always: a thread that is known, with a full chunk.
   if (ThreadRecord* const thread = this_thread(); thread != nullptr && place != 0 && place_at(place).renew(*thread)) {
     return capture(place, head, value);
@@ -41,6 +60,7 @@ void capture_slow(std::uint64_t place, std::uint64_t head, double value) noexcep
 
 void capture_span(std::uint64_t place, std::uint64_t head, const double* values, std::size_t count) noexcept {
   if (place == 0 || count == 0) return;
+  if (place == kTimedPlace) return capture_timed(head, values, count);
   const ThreadUse use;
   if (ThreadRecord* const thread = use.record()) {
     place_at(place).append(*thread, count, [=](Record& to, std::size_t i) { to.write(head, values[i]); });

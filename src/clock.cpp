@@ -215,8 +215,6 @@ double known_seconds_per_tick() noexcept {
 
 double fold_seconds_per_tick() noexcept { return is_time_manual() ? -known_seconds_per_tick() : known_seconds_per_tick(); }
 
-double whole_nanoseconds(double seconds) noexcept { return std::nearbyint(seconds * 1e9) / 1e9; }
-
 double seconds_per_tick() noexcept {
   if (known_seconds_per_tick() == 0) calibration().first_fit();
   return known_seconds_per_tick();

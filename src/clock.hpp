@@ -3,6 +3,7 @@
 #include <pepper/detail/clock.hpp>
 
 #include <chrono>
+#include <cmath>
 
 namespace pepper::detail {
 
@@ -16,7 +17,7 @@ namespace pepper::detail {
 [[nodiscard]] double fold_seconds_per_tick() noexcept;
 
 /// The nearest double to a whole number of nanoseconds, in seconds.
-[[nodiscard, gnu::cold]] double whole_nanoseconds(double seconds) noexcept;
+[[nodiscard, gnu::cold]] inline double whole_nanoseconds(double seconds) noexcept { return std::nearbyint(seconds * 1e9) / 1e9; }
 
 /// Fits the tick to steady_clock anew, over the last 20 seconds at most; nothing if no timer was ever bound, or in manual time. Cold paths
 /// only; thread-safe.

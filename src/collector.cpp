@@ -32,9 +32,7 @@ template Summary MetricsCollector::bind(std::string_view, TagsView, const Series
 template Histogram MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
 template Timer MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
 
-bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView, double weight) noexcept {
-  return collector_->record(name, value, tags, weight);
-}
+bool MetricsCollector::record_weighted(const detail::DynamicRecord& record) noexcept { return collector_->record(record); }
 
 Counter MetricsCollector::counter(std::string_view name, TagsView tags, SeriesOptions options) {
   return Counter(collector_->bind(Kind::counter, name, tags, options).target);
@@ -69,12 +67,13 @@ Subscription MetricsCollector::observe(std::string_view name, TagsView tags, std
 bool MetricsCollector::record(std::string_view name, double value, TagsView tags, TagsView metadata) noexcept {
   if (metadata.empty()) [[likely]]
     return collector_->record(name, value, tags);
-  return collector_->record(name, value, tags, metadata, {});
+  return collector_->record({name, value, tags, metadata});
 }
 
 bool MetricsCollector::record(const Metric& metric) noexcept {
-  if (metric.metadata.empty()) return collector_->record(metric.name, metric.value, metric.tags);
-  return collector_->record(metric.name, metric.value, metric.tags, metric.metadata, metric.timestamp);
+  if (metric.metadata.empty() && metric.timestamp == std::chrono::system_clock::time_point{})
+    return collector_->record(metric.name, metric.value, metric.tags);
+  return collector_->record({metric.name, metric.value, metric.tags, metric.metadata, metric.timestamp});
 }
 
 std::shared_ptr<const Snapshot> MetricsCollector::snapshot() const { return collector_->snapshot(); }
@@ -83,6 +82,10 @@ CollectorStats MetricsCollector::stats() const { return collector_->stats(); }
 
 Subscription MetricsCollector::on_snapshot(std::function<void(const Snapshot&)> callback) {
   return Subscription(collector_->on_snapshot(std::move(callback)));
+}
+
+Subscription MetricsCollector::on_records(std::function<void(const RecordBatch&)> callback) {
+  return Subscription(collector_->on_records(std::move(callback)));
 }
 
 void MetricsCollector::attach_thread() { collector_->attach_thread(); }

@@ -7,27 +7,8 @@
 
 namespace pepper::detail {
 
-namespace {
-
-/// As it may stand in a message: no more than 2 KiB, control bytes as \xNN.
-std::string quoted(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out(1, '"');
-  for (const char c : text.substr(0, 2048)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
-      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-    }
-  }
-  return out += '"';
-}
-
-}  // namespace
-
 const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  check(options);
+  check(options, kind);
   require_settled();
   const SeriesKey key(name, tags);
   if (const SeriesKey::Refusal refusal = key.refusal(); refusal.reason != nullptr) {
@@ -44,20 +25,23 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
 }
 
 Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options) {
-  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesEntry& entry = intern(kind, name, tags, options);
-  // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-  return {{make_head(entry.number, kExtraPlain), place_.offset()}, entry.tickets.load(std::memory_order_acquire)};
+  bool is_weighted = false;
+  return bind(kind, name, tags, options, 1, is_weighted);
 }
 
 Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options, double weight,
                                  bool& is_weighted) {
-  const auto alive = weak_from_this().lock();  // as above
+  const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const SeriesEntry& whole = intern(kind, name, tags, options);
   const SeriesEntry* const part = weight == 1 || kind == Kind::gauge ? nullptr : registry_->intern_part(whole, weight);
   is_weighted = part != nullptr;
+  const SeriesEntry& entry = is_weighted ? *part : whole;
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-  return {{make_head((is_weighted ? *part : whole).number, kExtraPlain), place_.offset()}, whole.tickets.load(std::memory_order_acquire)};
+  std::atomic<std::uint32_t>* const tickets = entry.tickets.load(std::memory_order_acquire);
+  // [extra:acquire] pairs with [extra:release] in Registry::use_extra(). A gauge's handle where the first bind wanted times has tickets.
+  if (entry.extra_use.load(std::memory_order_acquire) == ExtraUse::time && kind != Kind::gauge)
+    return {{make_head(entry.number, static_cast<std::uint32_t>(place_.offset())), kTimedPlace}, tickets};
+  return {{make_head(entry.number, kExtraPlain), place_.offset()}, tickets};
 }
 
 RateGate Collector::limit(std::uint64_t group, std::string_view name, TagsView tags, double max_per_second) {

@@ -47,10 +47,11 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
       rate_limits_(place_),
-      delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
+      tap_(std::make_shared<RecordTap>(place_.budget())),
+      delivery_(std::make_shared<Delivery>(errors_, tap_, config_.flush_mode == FlushMode::background)),
       flusher_(place_.pressure()),
       exemplars_(place_, place_.series().capacity()),
-      drain_(place_),
+      drain_(place_, *tap_),
       publisher_(registry_),
       flush_interval_ns_(config_.flush_interval.count()) {
   publish_empty();
@@ -65,6 +66,7 @@ Collector::~Collector() {
   delist(place_.index());
   place_.close_gate();
   place_.use_numbers(registry_->size());
+  tap_->close();             // as what follows
   registry_->leave_place();  // snapshots may keep it alive, on nobody's budget
 }
 
@@ -85,6 +87,7 @@ void Collector::start_over() {
   drain_.start_over();
   rate_limits_.start_over();
   exemplars_.start_over();
+  tap_->start_over();
   publisher_.start_over();
   losses_.clear();
   grown_.clear();
@@ -108,13 +111,25 @@ void Collector::start_threads_again() noexcept {
 }
 
 std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {
-  return delivery_->add_observer([gauge, read = std::move(read)](const Snapshot*) { gauge.set(read()); });
+  return delivery_->add_observer([gauge, read = std::move(read)](const Occasion&) { gauge.set(read()); });
 }
 
 std::shared_ptr<Callback> Collector::on_snapshot(std::function<void(const Snapshot&)> callback) {
   require_settled();
   start_flusher();
-  return delivery_->add_subscriber([callback = std::move(callback)](const Snapshot* snapshot) { callback(*snapshot); });
+  return delivery_->add_subscriber([callback = std::move(callback)](const Occasion& occasion) { callback(*occasion.snapshot); });
+}
+
+std::shared_ptr<Callback> Collector::on_records(std::function<void(const RecordBatch&)> callback) {
+  require_settled();
+  start_flusher();
+  const DrainLock lock(drain_mutex_);
+  drain_.look();  // what was recorded before is none of its
+  const std::size_t chunks = std::max(place_.pool_chunks(), RecordTap::kLeastChunks);
+  const std::uint64_t first = tap_->open(chunks * (sizeof(Chunk) + RecordTap::kPieceBytes), drain_.aggregated());
+  return delivery_->add_record_subscriber([first, registry = registry_, callback = std::move(callback)](const Occasion& occasion) {
+    if (occasion.records->number >= first) callback({*occasion.records, *registry});
+  });
 }
 
 std::shared_ptr<const Snapshot> Collector::snapshot() const {
@@ -166,6 +181,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   keep_clock_in_step();
   rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
   std::vector<Refused> refused = rate_limits_.refused();
+  if (tap_->is_on() && !delivery_->has_record_subscriber()) tap_->close();
   exemplars_.take();
   drain_.look();
   const Ledger ledger = drain_.ledger();
@@ -210,7 +226,10 @@ std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last, bool is_shown
     report(*errors_, grown);
   }
   require_settled();  // on_error may have forked: in the child this snapshot is an old one, and is not delivered
-  if (is_shown) delivery_->deliver(snapshot);
+  if (is_shown) {
+    delivery_->deliver_records();
+    delivery_->deliver(snapshot);
+  }
   require_settled();  // a subscriber may have forked
   return snapshot;
 }
@@ -245,13 +264,18 @@ Collector::Load Collector::work(bool is_due) noexcept {
       load.has_published = true;
     }
     require_settled();  // a callback may have forked
-    const DrainLock lock(drain_mutex_);
-    if (!load.has_published) drain_.look();
-    rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
-    load.chunks_seen = drain_.chunks_seen();
-    load.pool_chunks = place_.pool_chunks();
-    load.has_spilled = drain_.spilled() != spilled_before_;
-    spilled_before_ = drain_.spilled();
+    bool has_subscriber = false;
+    {
+      const DrainLock lock(drain_mutex_);
+      if (!load.has_published) drain_.look();
+      rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
+      load.chunks_seen = drain_.chunks_seen();
+      load.pool_chunks = place_.pool_chunks();
+      load.has_spilled = drain_.spilled() != spilled_before_;
+      spilled_before_ = drain_.spilled();
+      has_subscriber = tap_->is_on();
+    }
+    if (has_subscriber) delivery_->deliver_records();
   } catch (const std::exception& error) {  // no memory: nothing was taken, the next look takes it
     errors_->report("look", {"the flusher could not drain: ", error.what()});
   }

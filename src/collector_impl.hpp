@@ -12,6 +12,7 @@
 #include "place.hpp"
 #include "publisher.hpp"
 #include "rate_limits.hpp"
+#include "record_tap.hpp"
 #include "registry.hpp"
 #include "series_key.hpp"
 
@@ -25,20 +26,6 @@
 #include <vector>
 
 namespace pepper::detail {
-
-/// The drain mutex. Whoever holds it must not wait for a free chunk, which an instrumented allocator could ask for: nobody else would free
-/// one.
-class DrainLock {
- public:
-  explicit DrainLock(Mutex& mutex) : lock_(mutex), was_service_thread_(std::exchange(is_service_thread, true)) {}
-  ~DrainLock() { is_service_thread = was_service_thread_; }
-  DrainLock(const DrainLock&) = delete;
-  DrainLock& operator=(const DrainLock&) = delete;
-
- private:
-  const std::lock_guard<Mutex> lock_;
-  const bool was_service_thread_;
-};
 
 /// What stands behind a MetricsCollector: its place, series, drain, snapshots and threads, wired together. Outlives the MetricsCollector
 /// only where a user's function still holds one of its threads.
@@ -59,15 +46,13 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] Bound bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
   [[nodiscard]] SignalCell& bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options);
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;
-  /// False also where there is no room for a series of that weight.
-  [[nodiscard]] bool record(std::string_view name, double value, TagsView tags, double weight) noexcept;
   [[nodiscard]] RateGate limit(std::uint64_t group, std::string_view name, TagsView tags, double max_per_second);
   void end_limits(std::uint64_t group) noexcept { rate_limits_.end(group); }
-  /// With an exemplar. A time of {} is now.
-  [[nodiscard]] bool record(std::string_view name, double value, TagsView tags, TagsView metadata,
-                            std::chrono::system_clock::time_point time) noexcept;
+  /// With an exemplar, if there is metadata. False also where there is no room for a series of its weight.
+  [[nodiscard]] bool record(const DynamicRecord& record) noexcept;
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
+  [[nodiscard]] std::shared_ptr<Callback> on_records(std::function<void(const RecordBatch&)> callback);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   [[nodiscard]] CollectorStats stats() const;
   std::shared_ptr<const Snapshot> flush();
@@ -122,8 +107,10 @@ class Collector : public std::enable_shared_from_this<Collector> {
   void note_losses(CollectorStats& stats, const Ledger& ledger, std::uint64_t rate_limited);
   /// The series of a key that this thread has seen, else null.
   [[nodiscard]] const SeriesEntry* find_cached(std::string_view name, TagsView tags) const noexcept;
-  /// Null: refused, and counted.
-  const SeriesEntry* record_uncached(std::string_view name, double value, TagsView tags) noexcept;
+  [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
+  /// Where its records go: `whole`, which is looked for if it is null, or the part of it that has that weight. Null: refused.
+  [[nodiscard]] const SeriesEntry* find_weighted(const DynamicRecord& record, const SeriesEntry* whole) noexcept;
+  bool refuse() noexcept;
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
   void start_flusher() noexcept;
@@ -136,6 +123,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   Place& place_;
   const std::shared_ptr<Registry> registry_;
   RateLimits rate_limits_;
+  const std::shared_ptr<RecordTap> tap_;  ///< its drainer's end: under drain_mutex_
   const std::shared_ptr<Delivery> delivery_;
   Flusher flusher_;
   ExemplarStore exemplars_;

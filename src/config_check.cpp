@@ -69,7 +69,7 @@ void check_change(const TelemetryConfig& from, const TelemetryConfig& to) {
   keep("max_series", from.max_series, to.max_series);
 }
 
-void check(const SeriesOptions& options) {
+void check(const SeriesOptions& options, Kind kind) {
   if (options.unit.size() > 255)
     throw std::invalid_argument("SeriesOptions::unit is longer than 255 bytes: " + std::string(options.unit.substr(0, 255)));
   if (options.help.size() > 1024)
@@ -88,6 +88,8 @@ void check(const SeriesOptions& options) {
   if (check.most != check.most || check.most == -kInfinity) refuse_number("check.most", check.most, "a number above -inf");
   if (!(check.least <= check.most) || check.least == kInfinity)
     refuse_number("check.least", check.least, "a number up to check.most, below inf");
+  if (options.timestamps && kind == Kind::gauge)
+    throw std::invalid_argument("SeriesOptions::timestamps is true; it must be false for a gauge, whose records carry their order");
 }
 
 }  // namespace pepper::detail

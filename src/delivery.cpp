@@ -48,6 +48,14 @@ std::shared_ptr<Callback> Delivery::add(Shared& to, Callback::Function function)
 
 std::shared_ptr<Callback> Delivery::add_subscriber(Callback::Function function) { return add(subscribers_, std::move(function)); }
 std::shared_ptr<Callback> Delivery::add_observer(Callback::Function function) { return add(observers_, std::move(function)); }
+std::shared_ptr<Callback> Delivery::add_record_subscriber(Callback::Function function) {
+  return add(record_subscribers_, std::move(function));
+}
+
+bool Delivery::has_record_subscriber() {
+  const std::lock_guard lock(mutex_);
+  return !living(record_subscribers_)->empty();
+}
 
 void Delivery::start_thread() {
   try {
@@ -58,14 +66,15 @@ void Delivery::start_thread() {
   }
 }
 
-void Delivery::run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept {
+void Delivery::run_all(const Callbacks& callbacks, const Occasion& occasion, std::string_view what) noexcept {
   const Inside here{this, inside};
   inside = &here;
   const std::uint32_t process = Busy::process();
   for (const std::shared_ptr<Callback>& callback : callbacks) {
-    if (snapshot != nullptr && Busy::process() != process) break;  // one of them forked: in the child it is the parent's snapshot
+    const bool is_of_something = occasion.snapshot != nullptr || occasion.records != nullptr;
+    if (is_of_something && Busy::process() != process) break;  // one of them forked: in the child it is the parent's
     try {
-      callback->try_run(snapshot);
+      callback->try_run(occasion);
     } catch (const std::exception& error) {
       errors_->report_callback(what, error.what());
     } catch (...) {
@@ -81,7 +90,7 @@ std::uint64_t Delivery::ask_observers() {
   if (!has_thread_) {
     const Shared observers = living(observers_);
     lock.unlock();
-    run_all(*observers, nullptr, "observer");
+    run_all(*observers, {}, "observer");
     return 0;
   }
   to_thread_.notify_all();
@@ -105,12 +114,26 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   if (subscribers_->empty() || snapshot->sequence() <= latest_sequence_ || runs_on_this_thread()) return;
   latest_sequence_ = snapshot->sequence();
   mail_ = std::move(snapshot);
+  hand_over(lock);
+}
+
+void Delivery::deliver_records() {
+  std::unique_lock lock(mutex_);
+  if (tap_->is_empty() || runs_on_this_thread()) return;
+  has_records_ = true;
+  hand_over(lock);
+}
+
+void Delivery::hand_over(std::unique_lock<Mutex>& lock) noexcept {
   if (has_thread_) {
     to_thread_.notify_all();
   } else if (!delivers_.is_held()) {
     Busy::Hold delivery(delivers_);
     delivery.begin();
-    while (mail_ != nullptr) give_out(lock);
+    while (has_records_ || mail_ != nullptr) {
+      if (has_records_) give_out_records(lock);
+      if (mail_ != nullptr) give_out(lock);
+    }
     delivery.end();
   }
 }
@@ -131,8 +154,21 @@ void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Shared subscribers = living(subscribers_);
   lock.unlock();
-  run_all(*subscribers, snapshot.get(), "on_snapshot callback");
+  run_all(*subscribers, {.snapshot = snapshot.get()}, "on_snapshot callback");
   (void)settle();  // one of them may have forked: what else is in the mail is the parent's
+  lock.lock();
+}
+
+void Delivery::give_out_records(std::unique_lock<Mutex>& lock) noexcept {
+  has_records_ = false;
+  // First the end, then who gets what is before it: whoever subscribes later gets what is after it.
+  const std::uint64_t end = tap_->next_number();
+  const Shared subscribers = living(record_subscribers_);
+  lock.unlock();
+  const std::uint32_t process = Busy::process();
+  RecordPiece piece;
+  while (Busy::process() == process && tap_->try_pop(piece, end)) run_all(*subscribers, {.records = &piece}, "on_records callback");
+  (void)settle();  // as in give_out()
   lock.lock();
 }
 
@@ -140,7 +176,7 @@ void Delivery::answer(std::unique_lock<Mutex>& lock) noexcept {
   const std::uint64_t round = rounds_wanted_;
   const Shared observers = living(observers_);
   lock.unlock();
-  run_all(*observers, nullptr, "observer");
+  run_all(*observers, {}, "observer");
   (void)settle();  // as in give_out()
   lock.lock();
   rounds_done_ = round;
@@ -163,11 +199,13 @@ void Delivery::run() noexcept {
   Busy::Hold stay(runs_);
   stay.begin();
   for (bool is_last = false; !is_last;) {
-    to_thread_.wait(lock, [this] { return mail_ != nullptr || rounds_done_ < rounds_wanted_ || !tasks_.empty() || is_stopping_; });
+    to_thread_.wait(
+        lock, [this] { return mail_ != nullptr || has_records_ || rounds_done_ < rounds_wanted_ || !tasks_.empty() || is_stopping_; });
     is_last = is_stopping_;  // once more and no further, whatever comes in meanwhile
     busy_since_ = Clock::now();
     if (rounds_done_ < rounds_wanted_) answer(lock);
     if (!tasks_.empty()) run_tasks(lock);
+    if (has_records_) give_out_records(lock);
     if (mail_ != nullptr) give_out(lock);
     busy_since_ = {};
   }
@@ -180,6 +218,7 @@ void Delivery::run() noexcept {
 void Delivery::start_over(std::uint64_t sequence) noexcept {
   const std::lock_guard lock(mutex_);
   mail_ = nullptr;
+  has_records_ = false;
   tasks_.clear();
   rounds_done_ = rounds_wanted_;
   latest_sequence_ = sequence;
@@ -192,7 +231,7 @@ void Delivery::start_over(std::uint64_t sequence) noexcept {
 
 void Delivery::start_thread_again() {
   const std::lock_guard lock(mutex_);
-  if (may_have_thread_ && !has_thread_ && !(subscribers_->empty() && observers_->empty())) start_thread();
+  if (may_have_thread_ && !has_thread_ && !(subscribers_->empty() && observers_->empty() && record_subscribers_->empty())) start_thread();
 }
 
 bool Delivery::stop(Clock::time_point deadline) noexcept {
@@ -202,8 +241,9 @@ bool Delivery::stop(Clock::time_point deadline) noexcept {
   to_thread_.notify_all();
   if (runs_on_this_thread() || runs_.is_held_here()) return false;  // from inside a user's function: the thread ends once that returns
   const bool has_ended = from_thread_.wait_until(lock, deadline, [this] { return !has_thread_; });
-  std::thread thread = std::move(thread_);                               // the first to stop it has it
-  const bool is_done = has_ended && mail_ == nullptr && tasks_.empty();  // what came in during its last round is left for the next flush
+  std::thread thread = std::move(thread_);  // the first to stop it has it
+  const bool is_done =
+      has_ended && mail_ == nullptr && !has_records_ && tasks_.empty();  // what came in during its last round is left for the next flush
   lock.unlock();
   if (!thread.joinable()) return is_done;
   if (has_ended) {

@@ -6,6 +6,7 @@
 #include "callback.hpp"
 #include "errors.hpp"
 #include "mutex.hpp"
+#include "record_tap.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -17,13 +18,14 @@
 
 namespace pepper::detail {
 
-/// Runs users' callbacks: observers before a snapshot, subscribers after one. On a thread of its own, so that none of them holds up a
-/// flush; inline where the collector has no threads. Thread-safe.
+/// Runs users' callbacks: observers before a snapshot, subscribers after one, and those to raw records. On a thread of its own, so that
+/// none of them holds up a flush; inline where the collector has no threads. Thread-safe.
 class Delivery : public std::enable_shared_from_this<Delivery> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Delivery(std::shared_ptr<Errors> errors, bool has_thread) : errors_(std::move(errors)), may_have_thread_(has_thread) {}
+  Delivery(std::shared_ptr<Errors> errors, std::shared_ptr<RecordTap> tap, bool has_thread)
+      : errors_(std::move(errors)), tap_(std::move(tap)), may_have_thread_(has_thread) {}
 
   /// On its own thread, where a callback has destroyed the collector: that thread then ends by itself.
   ~Delivery() {
@@ -34,6 +36,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
 
   [[nodiscard]] std::shared_ptr<Callback> add_subscriber(Callback::Function function);
   [[nodiscard]] std::shared_ptr<Callback> add_observer(Callback::Function function);
+  [[nodiscard]] std::shared_ptr<Callback> add_record_subscriber(Callback::Function function);
+  [[nodiscard]] bool has_record_subscriber();
 
   /// Has each observer asked once, on the thread; inline, before it returns. Does nothing inside a callback. The round that is_answered()
   /// knows.
@@ -45,6 +49,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   /// Hands a snapshot to the subscribers: to the mailbox, where the latest wins. What is flushed inside a callback is not delivered, or it
   /// would call itself.
   void deliver(std::shared_ptr<const Snapshot> snapshot);
+  /// Hands what the tap holds to the subscribers to raw records. What is there inside a callback waits for the next call.
+  void deliver_records();
 
   /// Has `task`, which calls a user's function, done on the thread; inline, before it returns. Throws std::bad_alloc.
   void run_aside(std::function<void()> task);
@@ -65,21 +71,26 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   using Shared = std::shared_ptr<Callbacks>;
 
   std::shared_ptr<Callback> add(Shared& to, Callback::Function function);
-  void run_all(const Callbacks& callbacks, const Snapshot* snapshot, std::string_view what) noexcept;
+  void run_all(const Callbacks& callbacks, const Occasion& occasion, std::string_view what) noexcept;
   [[nodiscard]] bool runs_on_this_thread() const noexcept;
   /// The callbacks as they are now, without those that have ended.
   [[nodiscard]] static Shared living(const Shared& callbacks) noexcept;
   void start_thread();
+  /// To the thread; inline, gives out all that is there.
+  void hand_over(std::unique_lock<Mutex>& lock) noexcept;
   /// What is in the mailbox, unlocked meanwhile.
   void give_out(std::unique_lock<Mutex>& lock) noexcept;
+  void give_out_records(std::unique_lock<Mutex>& lock) noexcept;
   void answer(std::unique_lock<Mutex>& lock) noexcept;
   void run_tasks(std::unique_lock<Mutex>& lock) noexcept;
   void run() noexcept;
 
   const std::shared_ptr<Errors> errors_;
+  const std::shared_ptr<RecordTap> tap_;
   Mutex mutex_;
   Condition to_thread_, from_thread_;
-  Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>();
+  Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>(),
+         record_subscribers_ = std::make_shared<Callbacks>();
   std::shared_ptr<const Snapshot> mail_;
   std::vector<std::function<void()>> tasks_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
@@ -90,6 +101,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   std::shared_ptr<Delivery> self_;  ///< while the thread has not ended; here, so that a child can drop it for a thread it does not have
   Busy runs_;                       ///< held by the thread
   bool has_thread_ = false, is_stopping_ = false;
+  bool has_records_ = false;        ///< the tap has
   Clock::time_point busy_since_{};  ///< the thread is in a callback; {}: it is not
 };
 

@@ -8,8 +8,9 @@
 
 namespace pepper::detail {
 
-Drain::Drain(Place& place)
+Drain::Drain(Place& place, RecordTap& tap)
     : place_(place),
+      tap_(tap),
       capacity_(place.series().capacity()),
       cell_pages_(capacity_ * sizeof(Cell), false),
       changed_pages_(capacity_ * sizeof(std::uint32_t), false),
@@ -44,7 +45,10 @@ void Drain::start_over() noexcept {
   tally_ = {};
 }
 
-void Drain::look() { drain_queue(mark(false)); }
+void Drain::look() {
+  drain_queue(mark(false));
+  if (tap_.is_on()) tap_.finish(aggregated_);
+}
 
 void Drain::make_ready(const ThreadBlock* first) {
   std::size_t blocks = 0;
@@ -88,7 +92,7 @@ void Drain::drain_queue(ThreadBlock* first) {
     }
   }
   for (const Open& open : open_) take_set(open);
-  for (const Open& open : open_) take_records(open.copy->records, open.claim.records, nullptr);
+  for (const Open& open : open_) take_records(*open.block, open.copy->records, open.claim.records, nullptr);
   for (Chunk* const chunk : later_) take_chunk(chunk, nullptr);
   take_signals();
   recycle_left();
@@ -98,7 +102,7 @@ void Drain::take_chunk(Chunk* chunk, const Record* next) noexcept {
   ThreadBlock* const owner = chunk->owner.load(std::memory_order_relaxed);   // [relaxed: acquired with the chunk]
   const std::uint64_t epoch = chunk->epoch.load(std::memory_order_relaxed);  // [relaxed: acquired with the chunk]
   const std::uint32_t taken = owner->taken_of(epoch);
-  take_records(chunk->records + taken, kChunkRecords - taken, next);
+  take_records(*owner, chunk->records + taken, kChunkRecords - taken, next);
   // While the owner's word still shows this epoch, the next look must not find it again under the cursor.
   if (epoch >= owner->claimed_epoch()) owner->note_taken(epoch, kChunkRecords);
   left_.push_back(chunk);
@@ -158,7 +162,7 @@ void Drain::merge(std::uint32_t index, const Cell& from) noexcept {
   keep_to_check(index, cell);
 }
 
-void Drain::take_records(const Record* records, std::size_t count, const Record* next) noexcept {
+void Drain::take_records(const ThreadBlock& owner, const Record* records, std::size_t count, const Record* next) noexcept {
   if (is_discarding_) {
     discarded_ += count;
     return;
@@ -166,8 +170,11 @@ void Drain::take_records(const Record* records, std::size_t count, const Record*
   FoldTable table = place_.series().table(cells_, stamp_);
   table.violations = violations_;
   const std::uint64_t violations_before = tally_.violations();
-  aggregated_ += fold<true>(
+  const std::uint64_t folded = fold<true>(
       records, count, table, tally_, [this](std::uint32_t index, Cell& cell) { return touch(index, cell); }, next);
+  aggregated_ += folded;
+  if (tap_.is_on()) [[unlikely]]
+    tap_.take(reinterpret_cast<std::uintptr_t>(&owner), records, count, table, folded);
   if (table.scales == nullptr) return;
   if (tally_.violations() == violations_before) return buckets_.count(records, count, table);
   for_each_valid(

@@ -5,6 +5,7 @@
 #include "chunk.hpp"
 #include "fold.hpp"
 #include "place.hpp"
+#include "record_tap.hpp"
 #include "tally.hpp"
 #include "thread_block.hpp"
 
@@ -30,7 +31,8 @@ struct Ledger {
 /// recorded, so that `last` is the last.
 class Drain {
  public:
-  explicit Drain(Place& place);
+  /// Gives copies of what it folds to the tap, while that is on.
+  Drain(Place& place, RecordTap& tap);
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
   /// Drains what was recorded before the call. Throws std::bad_alloc before it took anything.
@@ -54,6 +56,7 @@ class Drain {
   [[nodiscard]] std::span<const std::uint32_t> changed() const noexcept { return {changed_, changed_count_}; }
   void forget_changed() noexcept;
   [[nodiscard]] Ledger ledger() const noexcept;
+  [[nodiscard]] std::uint64_t aggregated() const noexcept { return aggregated_; }
 
   /// How full the last look found things: chunks that were queued, and records that threads had folded themselves.
   [[nodiscard]] std::size_t chunks_seen() const noexcept { return chunks_seen_; }
@@ -72,13 +75,14 @@ class Drain {
   void take_chunk(Chunk* chunk, const Record* next) noexcept;
   void take_set(const Open& open) noexcept;
   void take_signals() noexcept;
-  void take_records(const Record* records, std::size_t count, const Record* next) noexcept;
+  void take_records(const ThreadBlock& owner, const Record* records, std::size_t count, const Record* next) noexcept;
   void recycle_left();
   [[nodiscard]] bool touch(std::uint32_t index, Cell& cell) noexcept;
   void merge(std::uint32_t index, const Cell& from) noexcept;
   void keep_to_check(std::uint32_t index, Cell& cell) noexcept;
 
   Place& place_;
+  RecordTap& tap_;
   const std::uint32_t capacity_;
   const Pages cell_pages_, changed_pages_, violations_pages_;
   Cell* const cells_;

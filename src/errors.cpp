@@ -6,6 +6,20 @@
 
 namespace pepper::detail {
 
+std::string quoted(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out(1, '"');
+  for (const char c : text.substr(0, 2048)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    }
+  }
+  return out += '"';
+}
+
 void Errors::report(std::string_view cause, std::initializer_list<std::string_view> parts) noexcept {
   std::string line;
   std::shared_ptr<const OnError> on_error;

@@ -14,6 +14,9 @@
 
 namespace pepper::detail {
 
+/// As it may stand in a message: no more than 2 KiB, control bytes as \xNN.
+[[nodiscard]] std::string quoted(std::string_view text);
+
 /// Where trouble on cold paths goes: on_error, else one line on stderr for each cause. Thread-safe; never called under a lock.
 class Errors {
  public:

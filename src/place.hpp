@@ -135,7 +135,7 @@ class Place {
   std::atomic<Blocking> blocking_{Blocking::no};
   std::atomic<ThreadBlock*> blocks_{nullptr};
   std::atomic<SignalSeries*> signals_{nullptr};
-  std::atomic<std::uint64_t> refused_[6]{};  ///< by Cause
+  std::atomic<std::uint64_t> refused_[7]{};  ///< by Cause
   std::atomic<std::size_t> charged_{0};      ///< bytes for threads, given back by leave()
   ChunkQueue sealed_, free_;
   ChunkQueue::Producer recycler_;

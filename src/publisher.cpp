@@ -9,7 +9,8 @@ namespace pepper::detail {
 Publisher::Publisher(std::shared_ptr<Registry> registry)
     : registry_(std::move(registry)), order_(std::make_shared<const SeriesOrder>(registry_, 0)) {}
 
-std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, std::vector<SeriesExemplars>& exemplars, CollectorStats stats, std::vector<Refused> refused) {
+std::shared_ptr<const Snapshot> Publisher::publish(Drain& drain, std::vector<SeriesExemplars>& exemplars, CollectorStats stats,
+                                                   std::vector<Refused> refused) {
   const std::uint32_t size = registry_->size_for_snapshot(next_sequence_);
   if (size != order_->size()) order_ = std::make_shared<const SeriesOrder>(registry_, size);
   values_.grow(size);

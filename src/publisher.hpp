@@ -19,7 +19,8 @@ class Publisher {
   explicit Publisher(std::shared_ptr<Registry> registry);
 
   /// Moves from the exemplars. Throws std::bad_alloc, and then publishes it all with the next call.
-  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, std::vector<SeriesExemplars>& exemplars, CollectorStats stats, std::vector<Refused> refused);
+  [[nodiscard]] std::shared_ptr<const Snapshot> publish(Drain& drain, std::vector<SeriesExemplars>& exemplars, CollectorStats stats,
+                                                        std::vector<Refused> refused);
   /// In a child: no series has a value. The sequence goes on, as the parent's snapshots are still there.
   void start_over() noexcept { values_.clear(); }
 

@@ -1,6 +1,7 @@
 #include "collector_impl.hpp"
 
 #include "fork.hpp"
+#include "record_time.hpp"
 
 #include <memory>
 #include <new>
@@ -9,11 +10,18 @@ namespace pepper::detail {
 
 namespace {
 
-[[gnu::always_inline]] inline void record_to(const SeriesEntry& entry, std::uintptr_t place, double value) noexcept {
+using Time = std::chrono::system_clock::time_point;
+
+[[gnu::always_inline]] inline void record_to(const SeriesEntry& entry, std::uintptr_t place, double value, Time time = {}) noexcept {
   std::uint32_t extra = kExtraPlain;
-  if (entry.kind.load(std::memory_order_relaxed) == Kind::gauge) [[unlikely]] {  // [relaxed: either kind was right a moment ago]
-    // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-    extra = next_gauge_ticket(*entry.tickets.load(std::memory_order_acquire));
+  // [extra:acquire] pairs with [extra:release] in Registry::use_extra()
+  if (const ExtraUse use = entry.extra_use.load(std::memory_order_acquire); use != ExtraUse::none) [[unlikely]] {
+    if (use == ExtraUse::time) {
+      extra = time == Time{} ? coarse_time_extra() : to_time_extra(time);
+    } else {
+      // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
+      extra = next_gauge_ticket(*entry.tickets.load(std::memory_order_acquire));
+    }
   }
   capture(place, make_head(entry.number, extra), value);
 }
@@ -29,64 +37,49 @@ namespace {
 bool Collector::record(std::string_view name, double value, TagsView tags) noexcept {
   const SeriesEntry* const entry = value == value ? find_cached(name, tags) : nullptr;
   if (entry == nullptr) [[unlikely]]
-    return record_uncached(name, value, tags) != nullptr;
+    return record_uncached(name, value, tags);
   record_to(*entry, place_.offset(), value);
   return true;
 }
 
-bool Collector::record(std::string_view name, double value, TagsView tags, TagsView metadata,
-                       std::chrono::system_clock::time_point time) noexcept {
+bool Collector::record(const DynamicRecord& record) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesEntry* entry = value == value ? find_cached(name, tags) : nullptr;
-  if (entry == nullptr) {
-    entry = record_uncached(name, value, tags);
-    if (entry == nullptr) return false;
-  } else {
-    record_to(*entry, place_.offset(), value);
-  }
+  const double value = record.value;
+  const SeriesEntry* const whole = value == value ? find_cached(record.name, record.tags) : nullptr;
+  const SeriesEntry* const entry = whole != nullptr && record.weight == 1 ? whole : find_weighted(record, whole);
+  if (entry == nullptr) return refuse();
+  record_to(*entry, place_.offset(), value, record.time);
+  if (record.metadata.empty()) return true;
   // None of a record that is nobody's, or that the fold will refuse.
-  const bool is_kept =
-      place_.is_open() && (value >= 0 || entry->kind.load(std::memory_order_relaxed) != Kind::counter);  // [relaxed: as above]
-  if (!is_kept || !settle()) return true;
-  if (time == std::chrono::system_clock::time_point{}) time = std::chrono::system_clock::now();
-  exemplars_.note(entry->number - place_.series().base(), value, time, metadata);
+  const bool is_counter = entry->kind.load(std::memory_order_relaxed) == Kind::counter;  // [relaxed: either kind was right a moment ago]
+  if (!place_.is_open() || (is_counter && value < 0) || !settle()) return true;
+  exemplars_.note(entry->number - place_.series().base(), value, record.time == Time{} ? std::chrono::system_clock::now() : record.time,
+                  record.metadata);
   return true;
 }
 
-const SeriesEntry* Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
+bool Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesEntry* entry = nullptr;
-  try {
-    if (value == value) entry = find_or_create(name, tags);
-  } catch (const std::bad_alloc&) {
-  }
-  if (entry != nullptr) {
-    record_to(*entry, place_.offset(), value);
-    return entry;
-  }
-  (void)settle();
-  rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-  return nullptr;
+  const SeriesEntry* const entry = find_weighted({name, value, tags, {}}, nullptr);
+  if (entry == nullptr) return refuse();
+  record_to(*entry, place_.offset(), value);
+  return true;
 }
 
-bool Collector::record(std::string_view name, double value, TagsView tags, double weight) noexcept {
-  if (weight == 1) return record(name, value, tags);
-  const auto alive = weak_from_this().lock();  // as above
-  const SeriesEntry* part = nullptr;
+const SeriesEntry* Collector::find_weighted(const DynamicRecord& record, const SeriesEntry* whole) noexcept {
+  if (record.value != record.value) return nullptr;
   try {
-    const SeriesEntry* const whole = value == value ? find_or_create(name, tags) : nullptr;
-    if (whole != nullptr && whole->kind.load(std::memory_order_relaxed) == Kind::gauge) {  // [relaxed: either kind was right a moment ago]
-      part = whole;
-    } else if (whole != nullptr) {
-      const std::uint32_t index = registry_->find(SeriesKey(whole->name(), whole->tags(), weight));
-      part = index != Registry::kNone ? &registry_->entry(index) : registry_->intern_part(*whole, weight);
-    }
+    if (whole == nullptr) whole = find_or_create(record.name, record.tags);
+    // A gauge is never sampled. [relaxed: either kind was right a moment ago]
+    if (whole == nullptr || record.weight == 1 || whole->kind.load(std::memory_order_relaxed) == Kind::gauge) return whole;
+    const std::uint32_t index = registry_->find(SeriesKey(whole->name(), whole->tags(), record.weight));
+    return index != Registry::kNone ? &registry_->entry(index) : registry_->intern_part(*whole, record.weight);
   } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  if (part != nullptr) {
-    record_to(*part, place_.offset(), value);
-    return true;
-  }
+}
+
+bool Collector::refuse() noexcept {
   (void)settle();
   rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
   return false;

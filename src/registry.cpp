@@ -161,6 +161,11 @@ void Registry::give_tickets(SeriesEntry& entry) {
   entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
 }
 
+void Registry::use_extra(SeriesEntry& entry, ExtraUse use) noexcept {
+  // [extra:release] pairs with [extra:acquire] in record_to(), Collector::bind() and RecordBatch::operator[]()
+  entry.extra_use.store(use, std::memory_order_release);
+}
+
 std::size_t Registry::text_bytes(const Nature& nature) noexcept {
   return nature.unit.empty() && nature.help.empty() ? 0 : sizeof(SeriesText) + nature.unit.size() + nature.help.size();
 }
@@ -182,6 +187,8 @@ void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
 
 void Registry::describe(SeriesEntry& entry, const Nature& nature) {
   if (nature.kind == Kind::gauge) give_tickets(entry);
+  const bool is_timed = nature.is_timed && !nature.is_overflow;
+  use_extra(entry, nature.kind == Kind::gauge ? ExtraUse::ticket : is_timed ? ExtraUse::time : ExtraUse::none);
   if (!nature.unit.empty() || !nature.help.empty() || nature.kind != entry.first_kind) {
     texts_.push_back(std::make_unique<SeriesText>(nature.kind, nature.unit, nature.help));
     SeriesText* const text = texts_.back().get();
@@ -235,12 +242,13 @@ Registry::Interned Registry::intern(const SeriesKey& key, Kind kind, const Serie
                       false,
                       options.relative_error,
                       {options.max_buckets, options.expected_interval},
-                      has_check ? options.check : ValueCheck{}};
+                      has_check ? options.check : ValueCheck{},
+                      options.timestamps};
   return key.flat([&](std::string_view flat) { return intern(key, flat, nature); });
 }
 
 Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat, const Nature& nature) {
-  const auto& [kind, unit, help, is_bind, is_overflow, is_part, relative_error, limits, check] = nature;
+  const auto& [kind, unit, help, is_bind, is_overflow, is_part, relative_error, limits, check, is_timed] = nature;
   const std::uint64_t hash = hash_(flat.data(), flat.size());
   const std::lock_guard lock(mutex_);
   SeriesEntry* entry = find_entry(flat, hash);
@@ -257,6 +265,8 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   if (kind == Kind::gauge && entry->tickets.load(std::memory_order_relaxed) == nullptr) {
     give_tickets(*entry);
     charge(Place::kTicketBytes);
+    // Tickets would be read as times.
+    if (entry->kind.load(std::memory_order_relaxed) != kind) use_extra(*entry, ExtraUse::none);  // [relaxed: written under the mutex]
   }
   const bool is_same_kind = entry->kind.load(std::memory_order_relaxed) == kind;  // [relaxed: written under the mutex]
   if (entry->is_overflow) {
@@ -293,6 +303,8 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
     if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
     nature.check = place_.series().checks().of(at);
+    // [relaxed: written under the mutex]
+    nature.is_timed = whole.extra_use.load(std::memory_order_relaxed) == ExtraUse::time;
     const std::uint32_t index = size_.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
     parts_.push_back(std::make_unique<PartNode>(
         PartNode{{at, index, weight}, newest_part_.load(std::memory_order_relaxed)}));  // [relaxed: written under the mutex]

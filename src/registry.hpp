@@ -125,12 +125,14 @@ class Registry {
     double relative_error = 0.01;
     BucketLimits limits{};
     ValueCheck check{};
+    bool is_timed = false;
   };
   [[nodiscard]] SeriesEntry* find_entry(std::string_view flat, std::uint64_t hash) const noexcept;
   [[nodiscard]] Interned intern(const SeriesKey& key, std::string_view flat, const Nature& nature);
   [[nodiscard]] SeriesEntry* add(const SeriesKey& key, std::string_view flat, std::uint64_t hash, const Nature& nature, bool is_forced);
   [[nodiscard]] SeriesEntry* find_or_add_overflow(const SeriesKey& key, const Nature& nature);
   void give_tickets(SeriesEntry& entry);
+  static void use_extra(SeriesEntry& entry, ExtraUse use) noexcept;
   void describe(SeriesEntry& entry, const Nature& nature);
   void scale(const SeriesEntry& entry, const Nature& nature);
   [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;

@@ -52,6 +52,12 @@ SeriesKey::SeriesKey(std::string_view name, std::span<const Tag> sorted, const d
   for (const Tag& tag : sorted) new (&tags[tag_count_++]) Tag(tag);
 }
 
+double SeriesKey::weight_of(std::span<const Tag> tags) noexcept {
+  double weight;
+  std::memcpy(&weight, tags.front().value.data(), sizeof weight);
+  return weight;
+}
+
 SeriesKey::Refusal SeriesKey::refusal() const noexcept {
   if (has_too_many_tags_) return {"has more than 32 tags", name_};
   if (name_.empty()) return {"name is empty", name_};

@@ -29,6 +29,9 @@ class SeriesKey {
   /// outlive this.
   SeriesKey(std::string_view name, std::span<const Tag> sorted, const double& weight) noexcept;
 
+  /// Of the tags of a part, its own first.
+  [[nodiscard]] static double weight_of(std::span<const Tag> tags) noexcept;
+
   /// Looks at every byte. A key that is refused for its contents can be looked for all the same, and is not found.
   [[nodiscard]] Refusal refusal() const noexcept;
   [[nodiscard]] std::string_view name() const noexcept { return name_; }

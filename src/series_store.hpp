@@ -28,8 +28,11 @@ struct SeriesText {
   SeriesText* next_fresh = nullptr;  ///< in the list of those that no snapshot has met yet
 };
 
-/// One series, for as long as its store lives; its key lies right behind it. All but `kind`, `text` and `tickets` is set before the entry
-/// can be found.
+/// What the four bytes beside a series' number are for, in its records.
+enum class ExtraUse : std::uint8_t { none, ticket, time };
+
+/// One series, for as long as its store lives; its key lies right behind it. All but `kind`, `text`, `tickets` and `extra_use` is set
+/// before the entry can be found.
 struct alignas(32) SeriesEntry {
   /// The key as SeriesKey::flat() has it, for one comparison.
   [[nodiscard]] std::string_view flat() const noexcept { return {bytes(), flat_size}; }
@@ -50,6 +53,7 @@ struct alignas(32) SeriesEntry {
   std::uint8_t tag_count = 0;
   Kind first_kind = Kind::summary;  ///< in snapshots that are older than `text`
   std::atomic<Kind> kind{Kind::summary};
+  std::atomic<ExtraUse> extra_use{ExtraUse::none};
   bool is_bound = false;     ///< not only created by record(name, ...); under the registry's mutex
   bool is_overflow = false;  ///< where series went for which there was no room
   bool is_part = false;      ///< of another series: see SeriesPart

@@ -7,7 +7,7 @@
 
 namespace pepper::detail {
 
-constinit ThreadSlots no_slots{{kParked}, {}, {}};
+constinit ThreadSlots no_slots{{kParked}, {0}, {}, {}};
 
 namespace {
 

@@ -104,7 +104,8 @@ TEST_CASE("a look that stops anywhere has all that was recorded before it, in it
   config.buffer_size = 8 * kChunkRecords;
   const Tenancy tenancy(config);
   Place& place = tenancy.place();
-  Drain drain(place);
+  RecordTap tap(place.budget());
+  Drain drain(place, tap);
   place.open_gate();
   Other other({make_head(place.series().base(), kExtraPlain), place.offset()});
   std::uint64_t made = 0, late = 0, wrong = 0;

@@ -247,4 +247,27 @@ TEST_CASE("what threads fold themselves is weighted as what the flusher folds") 
   CHECK(counts.away_from(40'000) < kSurprise);
 }
 
+TEST_CASE("a function is asked for its value only by calls that are kept, whatever lies between") {
+  MetricsCollector collector(manual());
+  int asked = 0;
+  const auto value = [&] { return 1.0 + ++asked; };
+  {
+    SamplingCollector none{collector, 0.0}, all{collector, 1.0};
+    pepper::BatchCollector batch{collector, 10};
+    pepper::AggregatingCollector request{collector};
+    none.summary("none").record(value);
+    none.counter("none.c").add(value);
+    none.gauge("gauge").set(value);
+    all.histogram("all").record(value);
+    all.timer("timer").record([] { return 5ms; });
+    batch.summary("batch").record(value);
+    request.counter("request").add(value);
+    CHECK(request.find("request").sum() == 5);
+  }
+  CHECK(asked == 4);
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->stats().recorded == 5);
+  CHECK(snapshot->find("all")->last == 3);
+}
+
 }  // namespace

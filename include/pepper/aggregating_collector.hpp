@@ -1,6 +1,9 @@
 #pragma once
 
 #include <pepper/collector.hpp>
+#if defined(PEPPER_DISABLED)
+#include <pepper/detail/disabled_layers.hpp>
+#else
 #include <pepper/detail/gated.hpp>
 #include <pepper/detail/layer.hpp>
 
@@ -75,6 +78,23 @@ class Aggregated {
     note(std::chrono::duration<double>(duration).count());
     handle_.record(duration);
   }
+  // What a function gives is asked for now.
+  template <Gives<double> F>
+  void add(F&& amount) const requires Adds<Handle> {
+    add(double(amount()));
+  }
+  template <Gives<double> F>
+  void set(F&& value) const requires Sets<Handle> {
+    set(double(value()));
+  }
+  template <Gives<double> F>
+  void record(F&& value) const requires Records<Handle> {
+    record(double(value()));
+  }
+  template <Gives<std::chrono::duration<double>> F>
+  void record(F&& duration) const requires Times<Handle> {
+    record(std::chrono::duration<double>(duration()));
+  }
   void record(std::span<const double> values) const noexcept {
     for (const double value : values) {
       if (!(Adds<Handle> && value < 0)) note(value);
@@ -132,8 +152,6 @@ class AggregatingCollector : public detail::Layer<AggregatingCollector<Inner>, I
  public:
   explicit AggregatingCollector(Inner inner) : Base(std::forward<Inner>(inner)), aggregates_(std::make_unique<detail::Aggregates>()) {}
 
-  using Base::record;
-
   /// Of the values since the last clear(); of none where the series has had none. Throws std::bad_alloc.
   [[nodiscard]] Aggregate find(std::string_view name, TagsView tags = {}) const {
     const auto found = aggregates_->find(key(name, tags));
@@ -157,10 +175,10 @@ class AggregatingCollector : public detail::Layer<AggregatingCollector<Inner>, I
     auto handle = detail::Layers::bind<Handle>(this->inner(), name, tags, options, weight, is_weighted);
     return detail::Aggregated(handle, (*aggregates_)[key(name, tags)]);
   }
-  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
-    const bool is_recorded = detail::Layers::record(this->inner(), name, value, tags, metadata, weight);
+  bool record_weighted(const detail::DynamicRecord& record) noexcept {
+    const bool is_recorded = detail::Layers::record(this->inner(), record);
     try {
-      if (is_recorded) (*aggregates_)[key(name, tags)].add(value);
+      if (is_recorded) (*aggregates_)[key(record.name, record.tags)].add(record.value);
     } catch (const std::exception&) {  // no memory for it
       return false;
     }
@@ -173,3 +191,4 @@ template <class Inner>
 AggregatingCollector(Inner&&) -> AggregatingCollector<Inner>;
 
 }  // namespace pepper
+#endif  // PEPPER_DISABLED

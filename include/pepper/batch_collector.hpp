@@ -1,6 +1,9 @@
 #pragma once
 
 #include <pepper/collector.hpp>
+#if defined(PEPPER_DISABLED)
+#include <pepper/detail/disabled_layers.hpp>
+#else
 #include <pepper/detail/gated.hpp>
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/pending_records.hpp>
@@ -49,16 +52,17 @@ class Batch {
     values_.push_back({&bound, value});
     if (values_.size() == size_) hand_over_bound();
   }
-  void push(Inner& inner, std::string_view name, double value, TagsView tags, TagsView metadata, double weight) {
-    const Tags own(tags.data(), tags.size()), own_metadata(metadata.data(), metadata.size());
-    metrics_.push_back({{std::string(name), value, {}, own, own_metadata}, weight});
+  void push(Inner& inner, const DynamicRecord& record) {
+    const Tags own(record.tags.data(), record.tags.size()), own_metadata(record.metadata.data(), record.metadata.size());
+    const auto time = record.time == std::chrono::system_clock::time_point{} ? std::chrono::system_clock::now() : record.time;
+    metrics_.push_back({{std::string(record.name), record.value, time, own, own_metadata}, record.weight});
     if (metrics_.size() == size_) hand_over(inner);
   }
   void hand_over(Inner& inner) noexcept {
     records_.hand_over();
     hand_over_bound();
     for (const Weighted& of : metrics_)
-      Layers::record(inner, of.metric.name, of.metric.value, of.metric.tags, of.metric.metadata, of.weight);
+      Layers::record(inner, {of.metric.name, of.metric.value, of.metric.tags, of.metric.metadata, of.metric.timestamp, of.weight});
     metrics_.clear();
   }
 
@@ -100,6 +104,23 @@ class Batched {
   template <class R, class P>
   void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
     push(std::chrono::duration<double>(duration).count());
+  }
+  // What a function gives is asked for now.
+  template <Gives<double> F>
+  void add(F&& amount) const requires Adds<Handle> {
+    add(double(amount()));
+  }
+  template <Gives<double> F>
+  void set(F&& value) const requires Sets<Handle> {
+    set(double(value()));
+  }
+  template <Gives<double> F>
+  void record(F&& value) const requires Records<Handle> {
+    record(double(value()));
+  }
+  template <Gives<std::chrono::duration<double>> F>
+  void record(F&& duration) const requires Times<Handle> {
+    record(std::chrono::duration<double>(duration()));
   }
   void record(std::span<const double> values) const noexcept {
     for (const double value : values) push(value);
@@ -169,7 +190,6 @@ class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
     if (batch_ != nullptr) hand_over();
   }
 
-  using Base::record;
   /// Now.
   void hand_over() noexcept { batch_->hand_over(this->inner()); }
   /// Hands over, and flushes what is below.
@@ -191,12 +211,12 @@ class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
     return detail::Batched<decltype(handle), std::remove_reference_t<Inner>>(handle, *batch_);
   }
   /// Copies them: true as long as there is memory; what is refused later is counted in CollectorStats::rejected.
-  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
+  bool record_weighted(const detail::DynamicRecord& record) noexcept {
     try {
-      batch_->push(this->inner(), name, value, tags, metadata, weight);
+      batch_->push(this->inner(), record);
       return true;
     } catch (const std::exception&) {  // no memory for it: then at once
-      return detail::Layers::record(this->inner(), name, value, tags, metadata, weight);
+      return detail::Layers::record(this->inner(), record);
     }
   }
 
@@ -208,3 +228,4 @@ template <class Inner>
 BatchCollector(Inner&&, std::size_t) -> BatchCollector<Inner>;
 
 }  // namespace pepper
+#endif  // PEPPER_DISABLED

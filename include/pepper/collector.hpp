@@ -1,7 +1,9 @@
 #pragma once
 
 #include <pepper/config.hpp>
+#include <pepper/detail/dynamic_record.hpp>
 #include <pepper/handles.hpp>
+#include <pepper/record_batch.hpp>
 #include <pepper/signal_counter.hpp>
 #include <pepper/snapshot.hpp>
 #include <pepper/stats.hpp>
@@ -91,6 +93,13 @@ class MetricsCollector {
   /// another; a slow callback skips to the latest snapshot. Exceptions are counted and go to on_error. flush() does not wait for it.
   [[nodiscard]] Subscription on_snapshot(std::function<void(const Snapshot&)> callback);
 
+  /// Calls back with the records themselves, of all series and in batches, as they are folded: those that happen after the call. Where and
+  /// how as for on_snapshot(), but no batch is skipped: they wait in a buffer for as many records as the pool has and 16,320 at least, or
+  /// of a quarter of the memory that is left. What does not fit, and what threads fold themselves under overload, is counted in
+  /// RecordBatch::missed(). Over a subscription's life, records delivered and missed are those aggregated, exactly; what the fold refuses
+  /// (NaN) is neither. Throws std::bad_alloc, also where memory_limit_bytes leaves no room.
+  [[nodiscard]] Subscription on_records(std::function<void(const RecordBatch&)> callback);
+
   /// Takes what the calling thread needs to record here now, pages touched, so that none of its records allocates or faults.
   /// Throws std::bad_alloc.
   void attach_thread();
@@ -114,7 +123,7 @@ class MetricsCollector {
   // For the collectors that wrap this one: see detail::Layers.
   template <class Handle>
   Handle bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
-  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept;
+  bool record_weighted(const detail::DynamicRecord& record) noexcept;
   friend testing::Faults;
 
   std::shared_ptr<detail::Collector> collector_;

@@ -150,6 +150,8 @@ class Timer {
   void record(std::chrono::steady_clock::time_point intended_start) const noexcept {
     record(std::max(detail::now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
   }
+  /// Times the scope that it is kept in.
+  [[nodiscard]] ScopedTimer scope() const noexcept;
   /// In seconds.
   void record(std::span<const double> seconds) const noexcept {
     detail::capture_span(target_.place, target_.head, seconds.data(), seconds.size());

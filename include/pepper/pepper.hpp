@@ -10,7 +10,9 @@
 #include <pepper/signal_counter.hpp>          // the one for signal handlers
 #include <pepper/scoped_timer.hpp>            // RAII over a Timer
 #include <pepper/stats.hpp>                   // the ledger
+#include <pepper/exemplar.hpp>                // what metadata becomes
 #include <pepper/snapshot.hpp>                // what is read back
+#include <pepper/record_batch.hpp>            // the records themselves, for who wants them
 #include <pepper/subscription.hpp>            // callbacks, for as long as one wants them
 #include <pepper/collector.hpp>               // the object that owns all of it
 #include <pepper/sampling_collector.hpp>      // a share of the records, and estimates

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <pepper/collector.hpp>
+#if defined(PEPPER_DISABLED)
+#include <pepper/detail/disabled_layers.hpp>
+#else
 #include <pepper/detail/gated.hpp>
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/rate_gate.hpp>
@@ -41,8 +44,6 @@ class RateLimitedCollector : public detail::Layer<RateLimitedCollector<Inner>, I
   RateLimitedCollector(Inner inner, double max_per_second)
       : Base(std::forward<Inner>(inner)), limiter_(this->core(), checked(max_per_second)) {}
 
-  using Base::record;
-
  private:
   friend detail::Layers;
 
@@ -56,12 +57,12 @@ class RateLimitedCollector : public detail::Layer<RateLimitedCollector<Inner>, I
     return detail::Gated(handle, limiter_.gate(name, tags));
   }
   /// Looks for the limit by name and tags at each call, under a mutex: to record often, bind.
-  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
+  bool record_weighted(const detail::DynamicRecord& record) noexcept {
     try {
-      if (!limiter_.gate(name, tags).pass()) return true;
+      if (!limiter_.gate(record.name, record.tags).pass()) return true;
     } catch (const std::exception&) {  // what cannot be a series: refused below, and counted
     }
-    return detail::Layers::record(this->inner(), name, value, tags, metadata, weight);
+    return detail::Layers::record(this->inner(), record);
   }
 
   detail::RateLimiter limiter_;
@@ -70,3 +71,4 @@ template <class Inner>
 RateLimitedCollector(Inner&&, double) -> RateLimitedCollector<Inner>;
 
 }  // namespace pepper
+#endif  // PEPPER_DISABLED

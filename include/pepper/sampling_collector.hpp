@@ -1,6 +1,9 @@
 #pragma once
 
 #include <pepper/collector.hpp>
+#if defined(PEPPER_DISABLED)
+#include <pepper/detail/disabled_layers.hpp>
+#else
 #include <pepper/detail/gated.hpp>
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/sample_gate.hpp>
@@ -44,8 +47,6 @@ class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> 
   SamplingCollector(Inner inner, double rate, std::uint64_t seed = 0)
       : Base(std::forward<Inner>(inner)), rate_(checked(rate)), sampler_(rate, seed) {}
 
-  using Base::record;
-
  private:
   friend detail::Layers;
 
@@ -60,9 +61,12 @@ class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> 
         detail::Layers::bind<Handle>(this->inner(), name, tags, options, is_sampled && rate_ != 0 ? weight / rate_ : weight, is_weighted);
     return detail::Gated(handle, is_sampled && (is_weighted || rate_ == 0) ? sampler_.gate() : detail::SampleGate{});
   }
-  bool record(std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
-    if (rate_ == 1) return detail::Layers::record(this->inner(), name, value, tags, metadata, weight);
-    return !sampler_.gate().pass() || detail::Layers::record(this->inner(), name, value, tags, metadata, weight / rate_);
+  bool record_weighted(const detail::DynamicRecord& record) noexcept {
+    if (rate_ == 1) return detail::Layers::record(this->inner(), record);
+    if (!sampler_.gate().pass()) return true;
+    detail::DynamicRecord kept = record;
+    kept.weight /= rate_;
+    return detail::Layers::record(this->inner(), kept);
   }
 
   double rate_;
@@ -74,3 +78,4 @@ template <class Inner>
 SamplingCollector(Inner&&, double, std::uint64_t) -> SamplingCollector<Inner>;
 
 }  // namespace pepper
+#endif  // PEPPER_DISABLED

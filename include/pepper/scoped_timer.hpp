@@ -83,6 +83,8 @@ class [[nodiscard]] ScopedTimer {
   std::uint64_t start_;
 };
 
+inline ScopedTimer Timer::scope() const noexcept { return ScopedTimer(*this); }
+
 }  // namespace pepper
 #pragma GCC visibility pop
 #endif

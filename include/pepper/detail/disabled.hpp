@@ -52,8 +52,11 @@ class Histogram {
   void record(std::initializer_list<double>) const noexcept {}
 };
 
+class ScopedTimer;
+
 class Timer {
  public:
+  [[nodiscard]] ScopedTimer scope() const noexcept;
   template <class R, class P>
   void record(std::chrono::duration<R, P>) const noexcept {}
   template <detail::Gives<std::chrono::duration<double>> F>
@@ -70,6 +73,7 @@ class SignalCounter {
 
 class [[nodiscard]] ScopedTimer {
  public:
+  ScopedTimer() noexcept {}  // NOLINT(modernize-use-equals-default): as its destructor
   explicit ScopedTimer(Timer) noexcept {}
   ScopedTimer(Timer, std::chrono::steady_clock::time_point) noexcept {}
   ScopedTimer(Timer, Timer) noexcept {}
@@ -80,6 +84,8 @@ class [[nodiscard]] ScopedTimer {
   std::chrono::nanoseconds stop() noexcept { return {}; }
   void cancel() noexcept {}
 };
+
+inline ScopedTimer Timer::scope() const noexcept { return {}; }
 
 }  // namespace disabled
 }  // namespace pepper

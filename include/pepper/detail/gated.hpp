@@ -42,14 +42,30 @@ class Gated {
   void add(double amount = 1) const noexcept requires Adds<Handle> {
     if (gate_.pass()) handle_.add(amount);
   }
+  template <Gives<double> F>
+  void add(F&& amount) const requires Adds<Handle> {
+    if (gate_.pass()) handle_.add(amount);
+  }
   void set(double value) const noexcept requires Sets<Handle> {
+    if (gate_.pass()) handle_.set(value);
+  }
+  template <Gives<double> F>
+  void set(F&& value) const requires Sets<Handle> {
     if (gate_.pass()) handle_.set(value);
   }
   void record(double value) const noexcept requires Records<Handle> {
     if (gate_.pass()) handle_.record(value);
   }
+  template <Gives<double> F>
+  void record(F&& value) const requires Records<Handle> {
+    if (gate_.pass()) handle_.record(value);
+  }
   template <class R, class P>
   void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
+    if (gate_.pass()) handle_.record(duration);
+  }
+  template <Gives<std::chrono::duration<double>> F>
+  void record(F&& duration) const requires Times<Handle> {
     if (gate_.pass()) handle_.record(duration);
   }
   void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
@@ -63,14 +79,7 @@ class Gated {
   void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
 
   /// Times the scope it is kept in if the gate lets it pass, which is asked now: else it reads no clock.
-  [[nodiscard]] ScopedTimer scope() const noexcept requires Times<Handle> {
-    if (!gate_.pass()) return {};
-    if constexpr (std::same_as<Handle, Timer>) {
-      return ScopedTimer(handle_);
-    } else {
-      return handle_.scope();
-    }
-  }
+  [[nodiscard]] ScopedTimer scope() const noexcept requires Times<Handle> { return gate_.pass() ? handle_.scope() : ScopedTimer{}; }
 
  private:
   Handle handle_;

@@ -29,13 +29,10 @@ class Layers {
     return inner.template bind<Handle>(name, tags, options, weight, is_weighted);
   }
 
-  static bool record(MetricsCollector& inner, std::string_view name, double value, TagsView tags, TagsView metadata,
-                     double weight) noexcept {
-    return inner.record(name, value, tags, metadata, weight);
-  }
+  static bool record(MetricsCollector& inner, const DynamicRecord& record) noexcept { return inner.record_weighted(record); }
   template <class Layer>
-  static bool record(Layer& inner, std::string_view name, double value, TagsView tags, TagsView metadata, double weight) noexcept {
-    return inner.record(name, value, tags, metadata, weight);
+  static bool record(Layer& inner, const DynamicRecord& record) noexcept {
+    return inner.record_weighted(record);
   }
 
   /// Of a handle of the collector itself: where its records go, and what the next one carries beside its value.
@@ -59,7 +56,7 @@ class Layers {
 };
 
 /// What the collectors of the family have in common: binds and reads as MetricsCollector does, by `Self::bind<Handle>(...)` and
-/// `Self::record(..., weight)`, which are the layer's own. `Inner` is a reference, or a layer.
+/// `Self::record_weighted(...)`, which are the layer's own. `Inner` is a reference, or a layer.
 template <class Self, class Inner>
 class Layer {
  public:
@@ -81,9 +78,11 @@ class Layer {
   }
   /// As MetricsCollector::record(): true also where the layer keeps it from being recorded, as it is meant to.
   bool record(std::string_view name, double value, TagsView tags = {}, TagsView metadata = {}) noexcept {
-    return Layers::record(static_cast<Self&>(*this), name, value, tags, metadata, 1);
+    return Layers::record(static_cast<Self&>(*this), {name, value, tags, metadata});
   }
-  bool record(const Metric& metric) noexcept { return record(metric.name, metric.value, metric.tags, metric.metadata); }
+  bool record(const Metric& metric) noexcept {
+    return Layers::record(static_cast<Self&>(*this), {metric.name, metric.value, metric.tags, metric.metadata, metric.timestamp});
+  }
 
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const { return core().snapshot(); }
   std::shared_ptr<const Snapshot> flush() { return inner_.flush(); }

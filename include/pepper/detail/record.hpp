@@ -42,7 +42,8 @@ struct Record {
 static_assert(sizeof(Record) == 16);
 
 /// The four bytes beside the id: one use per series. 0: nothing to say, the fold's fast path.
-/// gauge: the ticket that orders set() calls, never 0. timer: kExtraTicks if the value is in clock ticks.
+/// gauge: the ticket that orders set() calls, never 0. timer: kExtraTicks if the value is in clock ticks. With SeriesOptions::timestamps:
+/// when it was captured, the top bit set.
 inline constexpr std::uint32_t kExtraPlain = 0;
 inline constexpr std::uint32_t kExtraTicks = 1;
 

@@ -39,9 +39,14 @@ inline constexpr std::size_t kMaxRatePages = 1024;
 /// adopted by a later thread when its thread ends.
 struct ThreadSlots {
   Cursor cursors[kMaxPlaces];
+  Cursor never;  ///< always null
   Gap gaps[kMaxSamplers];
   std::atomic<RatePage*> rates[kMaxRatePages];
 };
+
+/// The place of handles whose records carry their time: no cursor there is ever moved, so that all of them take the slow path, which finds
+/// the collector's place where other records have their extra bytes. So it costs the hot path of the others nothing.
+inline constexpr std::uint64_t kTimedPlace = kMaxPlaces * sizeof(Cursor);
 
 /// Exported: the inlined hot path of every module reads it. At first it points to slots that are never written.
 /// Initial-exec: no call, 8 bytes of static TLS. Reached through this_thread_slots() alone.
