@@ -224,10 +224,11 @@ template <bool kChecked, class Touch>
 std::uint64_t fold(const Record* records, std::size_t count, const FoldTable table, Tally& tally, Touch&& touch,
                    const Record* next = nullptr) noexcept {
   std::uint64_t folded = 0;
-  // Copies whose addresses nobody has, so that they stay in registers; `table` goes by reference to what is not inlined.
+  // Copies whose addresses nobody has, and functions that are inlined before g++ looks for such, so that they stay in registers; `table`
+  // goes by reference to what is not inlined.
   Cell* const cells = table.cells;
   const std::uint32_t base = table.base, capacity = table.capacity, stamp = table.stamp;
-  const auto cell_for = [&](std::uint64_t head) -> Cell* {
+  const auto cell_for = [&](std::uint64_t head) __attribute__((always_inline))->Cell* {
     const std::uint32_t index = id_of(head) - base;
     if constexpr (kChecked) {
       if (index >= capacity) [[unlikely]]
@@ -238,17 +239,17 @@ std::uint64_t fold(const Record* records, std::size_t count, const FoldTable tab
     }
     return &cells[index];
   };
-  const auto fold_one = [&](const Record& record) {
+  const auto fold_one = [&](const Record& record) __attribute__((always_inline)) {
     Cell* const cell = cell_for(record.head);
     if constexpr (kChecked) {
       if (cell == nullptr) [[unlikely]]
         return;
     }
-    if ((!kChecked || extra_of(record.head) == kExtraPlain) && fold_plain(*cell, record.value, table)) [[likely]] {
-      ++folded;
-    } else {
+    if ((kChecked && extra_of(record.head) != kExtraPlain) || !fold_plain(*cell, record.value, table)) [[unlikely]] {
       folded += fold_any(*cell, record.head, record.value, table, tally);
+      return;
     }
+    ++folded;
   };
 
   const Record* at = records;
