@@ -157,7 +157,7 @@ TEST_CASE("a thread that stops for good in record(name, ...) with metadata keeps
     CAPTURE(i);
     const auto begin = Steady::now();
     Scene scene;
-    const auto record = [&](double value) { (void)scene.collector->record("made", value, {}, {{"request", "1"}}, {}); };
+    const auto record = [&](double value) { (void)scene.collector->record({"made", value, {}, {{"request", "1"}}}); };
     StoppedIn stopped(
         i < 2 ? std::numeric_limits<std::size_t>::max() : length * (i - 2) / wanted, [&] { record(1); }, [&] { record(2); });
     record(3);  // makes its own way to the series first: through an allocator that nobody is stopped in
