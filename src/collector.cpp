@@ -54,6 +54,13 @@ Subscription MetricsCollector::on_snapshot(std::function<void(const Snapshot&)> 
   return Subscription(collector_->on_snapshot(std::move(callback)));
 }
 
+std::function<std::shared_ptr<const Snapshot>()> MetricsCollector::reader() const {
+  return [weak = std::weak_ptr(collector_)]() -> std::shared_ptr<const Snapshot> {
+    const std::shared_ptr<detail::Collector> collector = weak.lock();
+    return collector == nullptr ? nullptr : collector->is_manual() ? collector->snapshot() : collector->flush();
+  };
+}
+
 void MetricsCollector::attach_thread() { collector_->attach_thread(); }
 void MetricsCollector::set_enabled(bool enabled) noexcept { collector_->set_enabled(enabled); }
 bool MetricsCollector::shutdown(std::chrono::nanoseconds timeout) noexcept { return collector_->shutdown(timeout); }

@@ -44,6 +44,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   [[nodiscard]] CollectorStats stats() const;
   std::shared_ptr<const Snapshot> flush();
+  [[nodiscard]] bool is_manual() const noexcept { return config_.flush_mode == FlushMode::manual; }
   void attach_thread();
   void set_enabled(bool enabled) noexcept;
   bool shutdown(std::chrono::nanoseconds timeout) noexcept;

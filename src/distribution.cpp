@@ -4,6 +4,7 @@
 #include "buckets.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -71,6 +72,12 @@ std::uint64_t Distribution::count_above(double x) const noexcept {
   if (n == 0 || x != x || x >= max_) return 0;
   if (x < least()) return n;
   return n - std::min(n, static_cast<std::uint64_t>(std::llround(buckets_->count_up_to(x))));
+}
+
+double Distribution::bucket_end(double x) const noexcept {
+  if (x == 0 || !std::isfinite(x)) return x;
+  const std::int64_t index = detail::bucket_index_slow(std::bit_cast<std::uint64_t>(std::abs(x)), scale());
+  return x > 0 ? detail::bucket_border(index + 1, scale()) : -detail::bucket_border(index, scale());
 }
 
 Distribution::Iterator Distribution::begin() const noexcept { return buckets_ == nullptr ? Iterator{} : Iterator{buckets_, 0}; }

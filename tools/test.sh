@@ -21,7 +21,8 @@ cd "$root"
 source tools/lib_packages.sh
 source tools/lib_build.sh
 
-packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin)
+packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin
+  prometheus-cpp-dev)
 if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm); fi
 install_missing "${packages[@]}"
 
@@ -60,7 +61,7 @@ check_build() {
   local name=$1 log=build/$1/meson-logs/testlog.json counts
   section "build $name"
   built=false
-  if ! configure "$@" -Dtests=enabled -Dtools=enabled || ! build "$name"; then
+  if ! configure "$@" -Dtests=enabled -Dtools=enabled -Dprometheus=enabled || ! build "$name"; then
     fail 1 "$name: does not build"
     return
   fi

@@ -70,6 +70,10 @@ class MetricsCollector {
   /// another; a slow callback skips to the latest snapshot. Exceptions are counted and go to on_error. flush() does not wait for it.
   [[nodiscard]] Subscription on_snapshot(std::function<void(const Snapshot&)> callback);
 
+  /// What flush() returns (FlushMode::manual: what snapshot() does), for those who may outlive the collector: null once it is gone.
+  /// Thread-safe, as its copies are.
+  [[nodiscard]] std::function<std::shared_ptr<const Snapshot>()> reader() const;
+
   /// Takes what the calling thread needs to record here now, pages touched, so that none of its records allocates or faults.
   /// Throws std::bad_alloc.
   void attach_thread();
