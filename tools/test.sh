@@ -23,7 +23,7 @@ source tools/lib_build.sh
 
 packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin
   prometheus-cpp-dev)
-if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm); fi
+if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm prometheus); fi
 install_missing "${packages[@]}"
 
 # A report is a failure, wherever it comes from. (UBSan would only print; LSan is part of ASan.)

@@ -95,7 +95,7 @@ class Planner {
     const auto found = std::ranges::find_if(group.series, [](const SeriesSnapshot& series) { return !series.help.empty(); });
     std::string help = legal_help(found == group.series.end() ? group.pepper_name() : found->help);
     const std::string unit = legal_help(unit_of(group));
-    if (!unit.empty() && !group.name.ends_with(unit)) help.append(" (").append(unit).append(")");
+    if (!unit.empty() && group.name.find(unit) == std::string::npos) help.append(" (").append(unit).append(")");
     return help;
   }
 
