@@ -54,6 +54,10 @@ Subscription MetricsCollector::on_snapshot(std::function<void(const Snapshot&)> 
   return Subscription(collector_->on_snapshot(std::move(callback)));
 }
 
+Subscription MetricsCollector::add_exporter(ExporterOptions options, Exporter exporter) {
+  return Subscription(collector_->add_exporter(std::move(options), std::move(exporter)));
+}
+
 std::function<std::shared_ptr<const Snapshot>()> MetricsCollector::reader() const {
   return [weak = std::weak_ptr(collector_)]() -> std::shared_ptr<const Snapshot> {
     const std::shared_ptr<detail::Collector> collector = weak.lock();

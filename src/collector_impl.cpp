@@ -75,6 +75,7 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
       delivery_(std::make_shared<Delivery>(errors_, config_.flush_mode == FlushMode::background)),
+      exporters_(errors_, config_.flush_mode == FlushMode::background),
       flusher_(place_.pressure()),
       drain_(place_),
       publisher_(registry_) {
@@ -119,12 +120,14 @@ void Collector::start_over() {
   publish_empty();
   first_sequence_ = latest_->sequence();
   delivery_->start_over(first_sequence_);
+  exporters_.start_over(first_sequence_);
 }
 
 void Collector::start_threads_again() noexcept {
   if (std::exchange(has_lost_flusher_, false)) start_flusher();
   try {
     delivery_->start_thread_again();
+    exporters_.start_threads_again();
   } catch (const std::bad_alloc&) {  // inline, as where no thread is to be had
   }
 }
@@ -158,16 +161,6 @@ SignalCell& Collector::bind_signal(std::string_view name, TagsView tags, const S
   return registry_->signal_cell(intern(Kind::counter, name, tags, options));
 }
 
-std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {
-  return delivery_->add_observer([gauge, read = std::move(read)](const Snapshot*) { gauge.set(read()); });
-}
-
-std::shared_ptr<Callback> Collector::on_snapshot(std::function<void(const Snapshot&)> callback) {
-  require_settled();
-  start_flusher();
-  return delivery_->add_subscriber([callback = std::move(callback)](const Snapshot* snapshot) { callback(*snapshot); });
-}
-
 std::shared_ptr<const Snapshot> Collector::snapshot() const {
   require_settled();
   const std::lock_guard lock(latest_mutex_);
@@ -186,6 +179,7 @@ void Collector::set_health(CollectorStats& stats) const noexcept {
 CollectorStats Collector::stats() const {
   CollectorStats stats = snapshot()->stats();
   set_health(stats);
+  stats.exporters = exporters_.stats();
   return stats;
 }
 
@@ -226,6 +220,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   note_losses(stats, ledger);
   set_health(stats);
   stats.last_flush_duration = last_flush_duration_;
+  stats.exporters = exporters_.stats();
   std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, std::move(stats));
   last_flush_duration_ = Steady::now() - begin;
   std::shared_ptr<const Snapshot> old = snapshot;  // let go after the lock: it may be thousands of pages
@@ -254,6 +249,8 @@ std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last, bool is_shown
   require_settled();  // on_error may have forked: in the child this snapshot is an old one, and is not delivered
   if (is_shown) delivery_->deliver(snapshot);
   require_settled();  // a subscriber may have forked
+  if (is_shown) exporters_.deliver(snapshot);
+  require_settled();  // as may an exporter
   return snapshot;
 }
 
@@ -386,10 +383,12 @@ bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
   (void)settle();
   place_.stop_blocking();
+  exporters_.set_last_deadline(deadline);
   const bool has_flusher_ended = flusher_.stop(deadline), is_flushed = flush_at_end(deadline);
-  const bool is_delivered = delivery_->stop(deadline);
+  const bool is_delivered = delivery_->stop(deadline), is_exported = exporters_.stop(deadline);
+  exporters_.set_last_deadline({});
   // What users' functions take that run inline, nothing can cut short. It can be said.
-  return has_flusher_ended && is_flushed && is_delivered && Steady::now() <= deadline + kGrace;
+  return has_flusher_ended && is_flushed && is_delivered && is_exported && Steady::now() <= deadline + kGrace;
 }
 
 }  // namespace pepper::detail

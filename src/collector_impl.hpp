@@ -6,6 +6,7 @@
 #include "delivery.hpp"
 #include "drain.hpp"
 #include "errors.hpp"
+#include "exporters.hpp"
 #include "flusher.hpp"
 #include "mutex.hpp"
 #include "place.hpp"
@@ -41,6 +42,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
+  [[nodiscard]] std::shared_ptr<Callback> add_exporter(ExporterOptions options, Exporter exporter);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   [[nodiscard]] CollectorStats stats() const;
   std::shared_ptr<const Snapshot> flush();
@@ -94,6 +96,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   Place& place_;
   const std::shared_ptr<Registry> registry_;
   const std::shared_ptr<Delivery> delivery_;
+  Exporters exporters_;
   Flusher flusher_;
 
   Mutex drain_mutex_;

@@ -104,6 +104,7 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   // Flushes may overtake each other on the way here: a later snapshot was given out already.
   if (subscribers_->empty() || snapshot->sequence() <= latest_sequence_ || runs_on_this_thread()) return;
   latest_sequence_ = snapshot->sequence();
+  if (mail_ != nullptr) ++skipped_;
   mail_ = std::move(snapshot);
   if (has_thread_) {
     to_thread_.notify_all();
@@ -113,6 +114,11 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
     while (mail_ != nullptr) give_out(lock);
     delivery.end();
   }
+}
+
+std::uint64_t Delivery::skipped() const {
+  const std::lock_guard lock(mutex_);
+  return skipped_;
 }
 
 void Delivery::run_aside(std::function<void()> task) {
@@ -131,7 +137,7 @@ void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Shared subscribers = living(subscribers_);
   lock.unlock();
-  run_all(*subscribers, snapshot.get(), "on_snapshot callback");
+  run_all(*subscribers, snapshot.get(), subscriber_);
   (void)settle();  // one of them may have forked: what else is in the mail is the parent's
   lock.lock();
 }
@@ -157,7 +163,7 @@ void Delivery::run_tasks(std::unique_lock<Mutex>& lock) noexcept {
 
 void Delivery::run() noexcept {
   is_service_thread = true;
-  pthread_setname_np(pthread_self(), "pepper-deliver");
+  pthread_setname_np(pthread_self(), thread_name_);
   std::shared_ptr<Delivery> last;  // outlives the lock
   std::unique_lock lock(mutex_);
   Busy::Hold stay(runs_);
@@ -183,6 +189,7 @@ void Delivery::start_over(std::uint64_t sequence) noexcept {
   tasks_.clear();
   rounds_done_ = rounds_wanted_;
   latest_sequence_ = sequence;
+  skipped_ = 0;
   if (runs_.is_held()) return;  // by the thread that forked: it goes on from there
   std::construct_at(&thread_);  // there is nobody to join
   has_thread_ = false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pepper/config.hpp>
+#include <pepper/exporter.hpp>
 #include <pepper/handles.hpp>
 #include <pepper/signal_counter.hpp>
 #include <pepper/snapshot.hpp>
@@ -69,6 +70,10 @@ class MetricsCollector {
   /// Calls back with each snapshot published, on a delivery thread of the collector's own (FlushMode::manual: inside flush()). One after
   /// another; a slow callback skips to the latest snapshot. Exceptions are counted and go to on_error. flush() does not wait for it.
   [[nodiscard]] Subscription on_snapshot(std::function<void(const Snapshot&)> callback);
+
+  /// Gives each snapshot published to the exporter, on a thread of its own (FlushMode::manual: inside flush()), so that one that throws,
+  /// hangs or is slow holds up nobody else: it skips to the latest, and CollectorStats::exporters says so. Throws std::invalid_argument.
+  [[nodiscard]] Subscription add_exporter(ExporterOptions options, Exporter exporter);
 
   /// What flush() returns (FlushMode::manual: what snapshot() does), for those who may outlive the collector: null once it is gone.
   /// Thread-safe, as its copies are.

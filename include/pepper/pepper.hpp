@@ -12,5 +12,6 @@
 #include <pepper/stats.hpp>           // the ledger
 #include <pepper/snapshot.hpp>        // what is read back
 #include <pepper/subscription.hpp>    // callbacks, for as long as one wants them
+#include <pepper/exporter.hpp>        // who takes snapshots out of the process
 #include <pepper/collector.hpp>       // the object that owns all of it
 #include <pepper/static_handles.hpp>  // handles of the default collector by name alone
