@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compiles and runs the programs of a README: readme_examples.py README.md PKG_CONFIG_ARGUMENT...
+"""Compiles and runs the programs of a README: readme_examples.py README.md
 
-Every ```cpp block with an `int main` is a program. Each is compiled as a user would, with what `pkg-config PKG_CONFIG_ARGUMENT... --cflags --libs pepper`
-says and every warning an error, run in an empty directory, and must exit with 0. Fails if there is no program at all.
+Every ```cpp block with an `int main` is a program. Each is compiled as a user would, with what `pkg-config --cflags --libs` says of pepper, or of
+pepper-prometheus if it includes that, and every warning an error, run in an empty directory, and must exit with 0. Fails if there is no program at all.
 """
 import os
 import re
@@ -22,8 +22,10 @@ def programs(text):
             yield text.count("\n", 0, block.start(1)) + 1, block.group(1)
 
 
-def build_and_run(code, flags, line, readme):
+def build_and_run(code, line, readme):
     """What went wrong, or an empty string."""
+    package = "pepper-prometheus" if "<pepper/prometheus.hpp>" in code else "pepper"
+    flags = shlex.split(subprocess.check_output(["pkg-config", "--cflags", "--libs", package], text=True))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "example.cpp")
         source.write_text(f'#line {line} "{readme}"\n{code}')
@@ -43,12 +45,11 @@ def build_and_run(code, flags, line, readme):
 
 
 def main():
-    readme, *pkg_config = sys.argv[1:]
-    flags = shlex.split(subprocess.check_output(["pkg-config", *pkg_config, "--cflags", "--libs", "pepper"], text=True))
+    (readme,) = sys.argv[1:]
     found = list(programs(Path(readme).read_text()))
     failed = 0 if found else 1
     for line, code in found:
-        wrong = build_and_run(code, flags, line, readme)
+        wrong = build_and_run(code, line, readme)
         failed += bool(wrong)
         print(f"{readme}:{line}: {wrong or 'compiles and runs'}")
     print(f"{len(found)} programs in {readme}, {failed} failed")
