@@ -3,7 +3,7 @@
 set -euo pipefail
 usage="usage: test.sh [--all | --soak MINUTES]
 Release build, all tests, the README's programs, other people's projects against the installed library. Under 8 minutes on two cores.
-  --all             also pepper as a subproject, a real Prometheus, debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, a minute of fuzzing, the lint, and the planted bugs. Under 40 minutes.
+  --all             also pepper as a subproject, a real Prometheus, debug, ASan + UBSan + LSan, clang TSan and clang release builds with all tests, two minutes of fuzzing, the lint, and the planted bugs. Under 40 minutes.
   --soak MINUTES    instead of all that, for so long: threads that record without pause, a stopped flusher, a million threads, stress.
 Installs the Debian packages that are missing. Builds below build/; JOBS=1 builds one file at a time.
 Counts each test case, and every other check as one. Exits with 1 if anything failed or nothing was counted."
@@ -127,11 +127,11 @@ check_planted() {
   if [[ $bad -gt 0 ]]; then fail "$bad" "planted bugs: $(grep -c 'FAILED\|RED' "$log") not caught, or caught without a bug"; fi
 }
 
-# A minute of inputs that a fuzzer makes up; an input that breaks a promise is written to build/fuzz and named on stderr.
+# check_fuzz FUZZER: a minute of inputs that it makes up; an input that breaks a promise is written to build/fuzz and named on stderr.
 check_fuzz() {
-  CXX=clang++ configure fuzz -Ddebug=true -Doptimization=2 -Dtests=enabled -Dtools=disabled -Dbench=disabled -Dfuzz=true -Db_lundef=false &&
-    build fuzz tests/fold-fuzz &&
-    (cd build/fuzz && tests/fold-fuzz -max_total_time=60 -max_len=1024 -print_final_stats=1 -verbosity=0)
+  CXX=clang++ configure fuzz -Ddebug=true -Doptimization=2 -Dtests=enabled -Dtools=disabled -Dbench=disabled -Dfuzz=true -Dprometheus=enabled -Db_lundef=false &&
+    build fuzz "tests/$1" &&
+    (cd build/fuzz && "tests/$1" -max_total_time=60 -max_len=1024 -print_final_stats=1 -verbosity=0)
 }
 
 if [[ -n $soak_minutes ]]; then
@@ -156,6 +156,7 @@ if $all; then
   check "lint's own test" tools/lint --self-test
   check "lint" tools/lint
   check "clang-tidy" tools/lint --tidy build/clang
-  check "a minute of fuzzed folds" check_fuzz
+  check "a minute of fuzzed folds" check_fuzz fold-fuzz
+  check "a minute of fuzzed pages" check_fuzz prometheus-fuzz
   check_planted
 fi

@@ -53,8 +53,8 @@ struct PrometheusOptions {
 /// outlive the collector, and has no families then.
 [[nodiscard]] std::shared_ptr<prometheus::Collectable> prometheus_collectable(MetricsCollector& collector, PrometheusOptions options = {});
 
-/// Serves one collector over HTTP, until it is destroyed, on two threads of its own. Move-only, thread-compatible. May outlive the
-/// collector. A child made by fork() has no server.
+/// Serves one collector over HTTP, until it is destroyed, on threads of its own. Move-only, thread-compatible. May outlive the collector.
+/// Its end takes up to two seconds, as CivetWeb looks no more often. A child made by fork() has no server.
 class [[nodiscard]] PrometheusServer {
  public:
   PrometheusServer(PrometheusServer&&) noexcept;
