@@ -61,7 +61,7 @@ check_build() {
   local name=$1 log=build/$1/meson-logs/testlog.json counts
   section "build $name"
   built=false
-  if ! configure "$@" -Dtests=enabled -Dtools=enabled -Dprometheus=enabled || ! build "$name"; then
+  if ! configure "$@" -Dtests=enabled -Dtools=enabled -Dprometheus=enabled -Dpkgconfig.relocatable=true || ! build "$name"; then
     fail 1 "$name: does not build"
     return
   fi

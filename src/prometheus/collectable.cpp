@@ -8,7 +8,9 @@
 #include <exception>
 #include <mutex>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace pepper {
 
@@ -28,7 +30,7 @@ class Page final : public prometheus::Collectable {
       const auto snapshot = read_();
       if (snapshot == nullptr) return {};
       detail::Plan plan = detail::make_plan(*snapshot, options_);
-      report(plan.collisions);
+      (void)report(plan.collisions);
       return detail::make_page(*snapshot, options_, std::move(plan));
     } catch (const std::exception& error) {
       say(std::string("a scrape failed: ") + error.what());
@@ -41,17 +43,23 @@ class Page final : public prometheus::Collectable {
  private:
   /// Series are never taken back, but can change their kind and shape once: where they are as many as before, the next scrape sees it.
   void look(const Snapshot& snapshot) {
-    if (std::exchange(looked_at_, snapshot.size()) != snapshot.size()) report(detail::make_plan(snapshot, options_).collisions);
+    if (looked_at_ == snapshot.size()) return;
+    if (report(detail::make_plan(snapshot, options_).collisions)) looked_at_ = snapshot.size();
   }
 
-  void report(const std::vector<std::string>& collisions) const {
-    for (const std::string& collision : collisions) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (!said_.insert(collision).second) continue;
+  /// What was not said yet. False: somebody else is at it, the next time will do. Never waits: in a child it would for a thread that is not
+  /// there.
+  bool report(const std::vector<std::string>& collisions) const {
+    std::vector<std::string> news;
+    {
+      const std::unique_lock lock(mutex_, std::try_to_lock);
+      if (!lock.owns_lock()) return false;
+      for (const std::string& collision : collisions) {
+        if (said_.insert(collision).second) news.push_back(collision);
       }
-      say(collision);
     }
+    for (const std::string& collision : news) say(collision);
+    return true;
   }
 
   void say(const std::string& what) const noexcept {
