@@ -123,7 +123,7 @@ def main():
             check("the libraries have a version, stay loaded, and show their own names alone", exported_names, to)
             for promise, flags in (
                 ("pkg-config, C++20", ["-std=c++20"]),
-                ("pkg-config, C++23", ["-std=c++23"]),
+                ("pkg-config, C++23", ["-std=c++2b"]),
                 ("pkg-config, without exceptions and RTTI", ["-std=c++20", "-fno-exceptions", "-fno-rtti"]),
             ):
                 check(promise, compile_and_run, to, folder, "consumer.cpp", flags)

@@ -22,6 +22,10 @@ void Borders::see(const Distribution& distribution, double least, double most) {
   if (!has_any_ || distribution.scale() < coarsest_.scale()) coarsest_ = distribution;
   has_any_ = true;
   if (least <= 0) has_other_ = true;
+  if (std::isinf(most)) {  // no border reaches there
+    most = 0;
+    for (const Bucket bucket : distribution) most = bucket.lower < kInfinity ? std::max(most, bucket.upper) : most;
+  }
   if (most <= 0) return;
   if (least <= 0) {
     const auto positive = std::find_if(distribution.begin(), distribution.end(), [](const Bucket& bucket) { return bucket.upper > 0; });
@@ -36,7 +40,7 @@ void Borders::see(const Distribution& distribution, double least, double most) {
 std::vector<double> Borders::powers_of_two() const {
   std::vector<double> borders;
   if (has_other_) borders.push_back(0);
-  if (!has_positive_ || std::isinf(least_positive_)) return borders;
+  if (!has_positive_) return borders;
   // One below what there is as well: Prometheus takes values to be spread evenly from there.
   const double most = std::min(most_, std::numeric_limits<double>::max());
   const int highest = std::ilogb(most) + (std::ldexp(1.0, std::ilogb(most)) != most ? 1 : 0);
