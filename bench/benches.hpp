@@ -9,5 +9,6 @@ void add_fold_benches();
 void add_overload_benches();
 void add_latency_benches();
 void add_snapshot_benches();
+void add_prometheus_benches();
 
 }  // namespace pepper::bench

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   pepper::bench::add_overload_benches();
   pepper::bench::add_latency_benches();
   pepper::bench::add_snapshot_benches();
+  pepper::bench::add_prometheus_benches();
   benchmark::AddCustomContext("pepper_clock", pepper::detail::tsc_is_trusted ? "tsc" : "steady_clock");
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

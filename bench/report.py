@@ -19,6 +19,8 @@ import sys
 
 # The first pattern that matches a bench names what it is to be compared with.
 BASELINES = [
+    (r"record_scraped/(series:1)", r"record_handle/\1"),
+    (r"collect_and_serialize_page/(series:\d+)", r"serialize_page/\1"),
     (r"(record_handle|record_span|set_gauge|enqueue_moodycamel|add_to|fetch_add|aggregate_in).*/threads:2", "store_in_ring/kib:64/threads:2"),
     (r"(record_handle|record_span|set_gauge|enqueue_moodycamel|add_to|fetch_add|aggregate_in).*/threads:1", "store_in_ring/kib:64/threads:1"),
     (r"(record_handle|record_span|set_gauge|enqueue_moodycamel|add_to|fetch_add|aggregate_in)", "store_in_ring/kib:64"),
@@ -75,6 +77,13 @@ PROMISES = [
     ("quantile() of 640 buckets", 300.0, NS, lambda m: m("quantile")),
     ("bytes of a series with 640 buckets", 4096.0, None, lambda m, *_: m("quantile", "bytes")),
     ("bytes of a series without, beside its key", 200.0, None, lambda m, *_: m("quantile", "bytes_without")),
+    (
+        "a page of 10,000 series with 20 buckets / prometheus-cpp's serializer alone",
+        2.0,
+        None,
+        lambda m: m("collect_and_serialize_page/series:10000") / m("serialize_page/series:10000"),
+    ),
+    ("a record while scraped every 100 ms / while not", 1.10, None, lambda m: m("record_scraped/series:1") / m("record_handle/series:1")),
     ("find() among 100,000 series", 150.0, NS, lambda m: m("find/series:100000")),
 ]
 

@@ -88,6 +88,17 @@ Subscription MetricsCollector::on_records(std::function<void(const RecordBatch&)
   return Subscription(collector_->on_records(std::move(callback)));
 }
 
+Subscription MetricsCollector::add_exporter(ExporterOptions options, Exporter exporter) {
+  return Subscription(collector_->add_exporter(std::move(options), std::move(exporter)));
+}
+
+std::function<std::shared_ptr<const Snapshot>()> MetricsCollector::reader() const {
+  return [weak = std::weak_ptr(collector_)]() -> std::shared_ptr<const Snapshot> {
+    const std::shared_ptr<detail::Collector> collector = weak.lock();
+    return collector == nullptr ? nullptr : collector->is_manual() ? collector->snapshot() : collector->flush();
+  };
+}
+
 void MetricsCollector::attach_thread() { collector_->attach_thread(); }
 void MetricsCollector::set_enabled(bool enabled) noexcept { collector_->set_enabled(enabled); }
 TelemetryConfig MetricsCollector::config() const { return collector_->config(); }

@@ -49,6 +49,7 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       rate_limits_(place_),
       tap_(std::make_shared<RecordTap>(place_.budget())),
       delivery_(std::make_shared<Delivery>(errors_, tap_, config_.flush_mode == FlushMode::background)),
+      exporters_(errors_, config_.flush_mode == FlushMode::background),
       flusher_(place_.pressure()),
       exemplars_(place_, place_.series().capacity()),
       drain_(place_, *tap_),
@@ -100,36 +101,16 @@ void Collector::start_over() {
   publish_empty();
   first_sequence_ = latest_->sequence();
   delivery_->start_over(first_sequence_);
+  exporters_.start_over(first_sequence_);
 }
 
 void Collector::start_threads_again() noexcept {
   if (std::exchange(has_lost_flusher_, false)) start_flusher();
   try {
     delivery_->start_thread_again();
+    exporters_.start_threads_again();
   } catch (const std::bad_alloc&) {  // inline, as where no thread is to be had
   }
-}
-
-std::shared_ptr<Callback> Collector::observe(Gauge gauge, std::function<double()> read) {
-  return delivery_->add_observer([gauge, read = std::move(read)](const Occasion&) { gauge.set(read()); });
-}
-
-std::shared_ptr<Callback> Collector::on_snapshot(std::function<void(const Snapshot&)> callback) {
-  require_settled();
-  start_flusher();
-  return delivery_->add_subscriber([callback = std::move(callback)](const Occasion& occasion) { callback(*occasion.snapshot); });
-}
-
-std::shared_ptr<Callback> Collector::on_records(std::function<void(const RecordBatch&)> callback) {
-  require_settled();
-  start_flusher();
-  const DrainLock lock(drain_mutex_);
-  drain_.look();  // what was recorded before is none of its
-  const std::size_t chunks = std::max(place_.pool_chunks(), RecordTap::kLeastChunks);
-  const std::uint64_t first = tap_->open(chunks * (sizeof(Chunk) + RecordTap::kPieceBytes), drain_.aggregated());
-  return delivery_->add_record_subscriber([first, registry = registry_, callback = std::move(callback)](const Occasion& occasion) {
-    if (occasion.records->number >= first) callback({*occasion.records, *registry});
-  });
 }
 
 std::shared_ptr<const Snapshot> Collector::snapshot() const {
@@ -151,6 +132,7 @@ void Collector::set_health(CollectorStats& stats) const noexcept {
 CollectorStats Collector::stats() const {
   CollectorStats stats = snapshot()->stats();
   set_health(stats);
+  stats.exporters = exporters_.stats();
   return stats;
 }
 
@@ -200,6 +182,7 @@ std::shared_ptr<const Snapshot> Collector::drain_and_publish() {
   note_losses(stats, ledger, rate_limited);
   set_health(stats);
   stats.last_flush_duration = last_flush_duration_;
+  stats.exporters = exporters_.stats();
   std::shared_ptr<const Snapshot> snapshot = publisher_.publish(drain_, exemplars_.taken(), std::move(stats), std::move(refused));
   last_flush_duration_ = Steady::now() - begin;
   std::shared_ptr<const Snapshot> old = snapshot;  // let go after the lock: it may be thousands of pages
@@ -231,6 +214,8 @@ std::shared_ptr<const Snapshot> Collector::flush_now(bool is_last, bool is_shown
     delivery_->deliver(snapshot);
   }
   require_settled();  // a subscriber may have forked
+  if (is_shown) exporters_.deliver(snapshot);
+  require_settled();  // as may an exporter
   return snapshot;
 }
 
@@ -356,12 +341,14 @@ bool Collector::shutdown(std::chrono::nanoseconds timeout) noexcept {
   const auto alive = weak_from_this().lock();  // a callback may destroy the MetricsCollector
   (void)settle();
   place_.stop_blocking();
+  exporters_.set_last_deadline(deadline);
   const bool has_flusher_ended = flusher_.stop(deadline);
   rate_limits_.be_manual();
   const bool is_flushed = flush_at_end(deadline);
-  const bool is_delivered = delivery_->stop(deadline);
+  const bool is_delivered = delivery_->stop(deadline), is_exported = exporters_.stop(deadline);
+  exporters_.set_last_deadline({});
   // What users' functions take that run inline, nothing can cut short. It can be said.
-  return has_flusher_ended && is_flushed && is_delivered && Steady::now() <= deadline + kGrace;
+  return has_flusher_ended && is_flushed && is_delivered && is_exported && Steady::now() <= deadline + kGrace;
 }
 
 }  // namespace pepper::detail

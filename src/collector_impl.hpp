@@ -7,6 +7,7 @@
 #include "drain.hpp"
 #include "errors.hpp"
 #include "exemplar_store.hpp"
+#include "exporters.hpp"
 #include "flusher.hpp"
 #include "mutex.hpp"
 #include "place.hpp"
@@ -53,9 +54,11 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
   [[nodiscard]] std::shared_ptr<Callback> on_records(std::function<void(const RecordBatch&)> callback);
+  [[nodiscard]] std::shared_ptr<Callback> add_exporter(ExporterOptions options, Exporter exporter);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   [[nodiscard]] CollectorStats stats() const;
   std::shared_ptr<const Snapshot> flush();
+  [[nodiscard]] bool is_manual() const noexcept { return config_.flush_mode == FlushMode::manual; }
   void attach_thread();
   void set_enabled(bool enabled) noexcept;
   [[nodiscard]] TelemetryConfig config() const;
@@ -125,6 +128,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   RateLimits rate_limits_;
   const std::shared_ptr<RecordTap> tap_;  ///< its drainer's end: under drain_mutex_
   const std::shared_ptr<Delivery> delivery_;
+  Exporters exporters_;
   Flusher flusher_;
   ExemplarStore exemplars_;
 

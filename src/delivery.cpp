@@ -113,13 +113,14 @@ void Delivery::deliver(std::shared_ptr<const Snapshot> snapshot) {
   // Flushes may overtake each other on the way here: a later snapshot was given out already.
   if (subscribers_->empty() || snapshot->sequence() <= latest_sequence_ || runs_on_this_thread()) return;
   latest_sequence_ = snapshot->sequence();
+  if (mail_ != nullptr) ++skipped_;
   mail_ = std::move(snapshot);
   hand_over(lock);
 }
 
 void Delivery::deliver_records() {
   std::unique_lock lock(mutex_);
-  if (tap_->is_empty() || runs_on_this_thread()) return;
+  if (tap_ == nullptr || tap_->is_empty() || runs_on_this_thread()) return;
   has_records_ = true;
   hand_over(lock);
 }
@@ -138,6 +139,11 @@ void Delivery::hand_over(std::unique_lock<Mutex>& lock) noexcept {
   }
 }
 
+std::uint64_t Delivery::skipped() const {
+  const std::lock_guard lock(mutex_);
+  return skipped_;
+}
+
 void Delivery::run_aside(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   if (may_have_thread_ && !has_thread_) start_thread();
@@ -154,7 +160,7 @@ void Delivery::give_out(std::unique_lock<Mutex>& lock) noexcept {
   const std::shared_ptr<const Snapshot> snapshot = std::exchange(mail_, nullptr);
   const Shared subscribers = living(subscribers_);
   lock.unlock();
-  run_all(*subscribers, {.snapshot = snapshot.get()}, "on_snapshot callback");
+  run_all(*subscribers, {.snapshot = snapshot.get()}, subscriber_);
   (void)settle();  // one of them may have forked: what else is in the mail is the parent's
   lock.lock();
 }
@@ -193,7 +199,7 @@ void Delivery::run_tasks(std::unique_lock<Mutex>& lock) noexcept {
 
 void Delivery::run() noexcept {
   is_service_thread = true;
-  pthread_setname_np(pthread_self(), "pepper-deliver");
+  pthread_setname_np(pthread_self(), thread_name_);
   std::shared_ptr<Delivery> last;  // outlives the lock
   std::unique_lock lock(mutex_);
   Busy::Hold stay(runs_);
@@ -222,6 +228,7 @@ void Delivery::start_over(std::uint64_t sequence) noexcept {
   tasks_.clear();
   rounds_done_ = rounds_wanted_;
   latest_sequence_ = sequence;
+  skipped_ = 0;
   if (runs_.is_held()) return;  // by the thread that forked: it goes on from there
   std::construct_at(&thread_);  // there is nobody to join
   has_thread_ = false;

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,8 +25,15 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Delivery(std::shared_ptr<Errors> errors, std::shared_ptr<RecordTap> tap, bool has_thread)
-      : errors_(std::move(errors)), tap_(std::move(tap)), may_have_thread_(has_thread) {}
+  /// `tap`: where raw records come from, may be null. `thread` names its thread, in at most 15 bytes; `subscriber`, in messages, who
+  /// throws.
+  Delivery(std::shared_ptr<Errors> errors, std::shared_ptr<RecordTap> tap, bool has_thread, const char* thread = "pepper-deliver",
+           std::string subscriber = "on_snapshot callback")
+      : errors_(std::move(errors)),
+        tap_(std::move(tap)),
+        thread_name_(thread),
+        subscriber_(std::move(subscriber)),
+        may_have_thread_(has_thread) {}
 
   /// On its own thread, where a callback has destroyed the collector: that thread then ends by itself.
   ~Delivery() {
@@ -51,6 +59,8 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   void deliver(std::shared_ptr<const Snapshot> snapshot);
   /// Hands what the tap holds to the subscribers to raw records. What is there inside a callback waits for the next call.
   void deliver_records();
+  /// How many snapshots a later one has replaced in the mailbox.
+  [[nodiscard]] std::uint64_t skipped() const;
 
   /// Has `task`, which calls a user's function, done on the thread; inline, before it returns. Throws std::bad_alloc.
   void run_aside(std::function<void()> task);
@@ -87,14 +97,16 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
 
   const std::shared_ptr<Errors> errors_;
   const std::shared_ptr<RecordTap> tap_;
-  Mutex mutex_;
+  const char* const thread_name_;
+  const std::string subscriber_;
+  mutable Mutex mutex_;
   Condition to_thread_, from_thread_;
   Shared subscribers_ = std::make_shared<Callbacks>(), observers_ = std::make_shared<Callbacks>(),
          record_subscribers_ = std::make_shared<Callbacks>();
   std::shared_ptr<const Snapshot> mail_;
   std::vector<std::function<void()>> tasks_;
   std::uint64_t rounds_wanted_ = 0, rounds_done_ = 0;  ///< of observers
-  std::uint64_t latest_sequence_ = 0;
+  std::uint64_t latest_sequence_ = 0, skipped_ = 0;
   Busy delivers_;  ///< inline: who comes meanwhile leaves it the mail
   bool may_have_thread_;
   std::thread thread_;

@@ -4,6 +4,7 @@
 #include "buckets.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -13,25 +14,31 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// One of the buckets in ascending order, empty ones included.
+/// Of one of the buckets in ascending order, empty ones included, as most are: not worth a border.
+std::uint64_t count_at(const detail::Buckets& buckets, std::uint64_t at) noexcept {
+  const std::uint64_t negatives = buckets.window(true).size, positives = buckets.window(false).size;
+  if (at == 0) return buckets.special(detail::PageKey::negative_infinity);
+  if (at <= negatives) return buckets.count(true, static_cast<std::uint32_t>(negatives - at));
+  at -= negatives + 1;
+  if (at == 0) return buckets.special(detail::PageKey::zero);
+  if (at <= positives) return buckets.count(false, static_cast<std::uint32_t>(at - 1));
+  return buckets.special(detail::PageKey::positive_infinity);
+}
+
 Bucket bucket_at(const detail::Buckets& buckets, std::uint64_t at) noexcept {
   const detail::Buckets::Window &positive = buckets.window(false), &negative = buckets.window(true);
-  if (at == 0) return {-kInfinity, -kInfinity, buckets.special(detail::PageKey::negative_infinity)};
-  at -= 1;
-  if (at < negative.size) {
-    const auto i = static_cast<std::uint32_t>(negative.size - 1 - at);
-    const std::int64_t index = std::int64_t{negative.first} + i;
-    return {-detail::bucket_border(index + 1, buckets.scale()), -detail::bucket_border(index, buckets.scale()), buckets.count(true, i)};
+  const std::uint64_t count = count_at(buckets, at);
+  const auto border = [&](std::int64_t index) { return detail::bucket_border(index, buckets.scale()); };
+  if (at == 0) return {-kInfinity, -kInfinity, count};
+  if (at <= negative.size) {
+    const std::int64_t index = std::int64_t{negative.first} + negative.size - static_cast<std::int64_t>(at);
+    return {-border(index + 1), -border(index), count};
   }
-  at -= negative.size;
-  if (at == 0) return {0, 0, buckets.special(detail::PageKey::zero)};
-  at -= 1;
-  if (at < positive.size) {
-    const auto i = static_cast<std::uint32_t>(at);
-    const std::int64_t index = std::int64_t{positive.first} + i;
-    return {detail::bucket_border(index, buckets.scale()), detail::bucket_border(index + 1, buckets.scale()), buckets.count(false, i)};
-  }
-  return {kInfinity, kInfinity, buckets.special(detail::PageKey::positive_infinity)};
+  at -= negative.size + 1;
+  if (at == 0) return {0, 0, count};
+  if (at > positive.size) return {kInfinity, kInfinity, count};
+  const std::int64_t index = std::int64_t{positive.first} + static_cast<std::int64_t>(at) - 1;
+  return {border(index), border(index + 1), count};
 }
 
 std::uint64_t size_of(const detail::Buckets& buckets) noexcept {
@@ -74,6 +81,12 @@ std::uint64_t Distribution::count_above(double x) const noexcept {
   return n - std::min(n, static_cast<std::uint64_t>(std::llround(buckets_->count_up_to(x))));
 }
 
+double Distribution::bucket_end(double x) const noexcept {
+  if (x == 0 || !std::isfinite(x)) return x;
+  const std::int64_t index = detail::bucket_index_slow(std::bit_cast<std::uint64_t>(std::abs(x)), scale());
+  return x > 0 ? detail::bucket_border(index + 1, scale()) : -detail::bucket_border(index, scale());
+}
+
 Distribution::Iterator Distribution::begin() const noexcept { return buckets_ == nullptr ? Iterator{} : Iterator{buckets_, 0}; }
 Distribution::Iterator Distribution::end() const noexcept {
   return buckets_ == nullptr ? Iterator{} : Iterator{buckets_, size_of(*buckets_)};
@@ -82,7 +95,7 @@ Distribution::Iterator Distribution::end() const noexcept {
 Bucket Distribution::Iterator::operator*() const noexcept { return bucket_at(*buckets_, at_); }
 
 void Distribution::Iterator::skip_empty() noexcept {
-  for (const std::uint64_t size = size_of(*buckets_); at_ < size && bucket_at(*buckets_, at_).count == 0;) ++at_;
+  for (const std::uint64_t size = size_of(*buckets_); at_ < size && count_at(*buckets_, at_) == 0;) ++at_;
 }
 
 }  // namespace pepper

@@ -236,6 +236,8 @@ def test_usage(top):
             ("--threads 257", ["--threads", "257", top], b"--threads"),
             ("--threads many", ["--threads", "many", top], b"--threads"),
             ("--rounds without --compare", ["--rounds", "3", top], b"--compare"),
+            ("--serve nowhere", ["--serve", "nowhere", top], b"pepper-demo: "),
+            ("--serve with --compare", ["--serve", "127.0.0.1:0", "--compare", top], b"--compare"),
             ("--compare --rounds 0", ["--compare", "--rounds", "0", top], b"--rounds"),
             ("an unknown option", ["--frobnicate", top], b"frobnicate"),
             ("two DIRs", [top, top], b"")):
@@ -243,7 +245,7 @@ def test_usage(top):
         check(f"{promise}: exit 2 and a message on stderr", run.code == 2 and run.err != b"" and message in run.err, run)
     usage = Run("--help")
     check("--help: exit 0, options and exit codes",
-          usage.code == 0 and all(word in usage.text for word in ("--threads", "--compare", "--rounds", "/usr/include", "Exit codes")), usage.text)
+          usage.code == 0 and all(word in usage.text for word in ("--threads", "--compare", "--rounds", "--serve", "/usr/include", "Exit codes")), usage.text)
 
 
 def on_terminal(columns, *arguments, term="xterm"):

@@ -5,8 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/tools/lib_packages.sh"
 source "$root/tools/lib_build.sh"
 
-install_missing g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev
-options=(-Dtools=enabled)
+install_missing g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev prometheus-cpp-dev
+options=(-Dtools=enabled -Dprometheus=enabled)
 if [[ ! -f $root/build/release/build.ninja ]]; then  # else test.sh has been here, and its options stay
   options+=(-Dtests=disabled -Dbench=disabled)
 fi

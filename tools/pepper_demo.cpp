@@ -9,6 +9,7 @@
 #include "demo_job.hpp"
 #include "demo_probe.hpp"
 #include "demo_report.hpp"
+#include "demo_serve.hpp"
 #include "demo_walk.hpp"
 
 #include <CLI/CLI.hpp>
@@ -41,6 +42,7 @@ struct Options {
   unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, demo::kMaxThreads);
   bool is_comparison = false;
   unsigned rounds = 9;
+  std::string serve_at;  // empty: nowhere
 };
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -55,6 +57,8 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   CLI::Option* const compare =
       app.add_flag("--compare", options.is_comparison, "Do the same work with and without pepper, print the overhead");
   app.add_option("--rounds", options.rounds, "Rounds of --compare")->check(CLI::Range(1U, 10'000U))->needs(compare);
+  app.add_option("--serve", options.serve_at, "Show what pepper sees to Prometheus at HOST:PORT, and go on after the job until Ctrl-C")
+      ->excludes(compare);
   app.footer(kExitCodes);
   try {
     app.parse(argc, argv);
@@ -77,6 +81,12 @@ int run_comparison(demo::FileDescriptor root, const Options& options) {
 
 int run(demo::FileDescriptor root, const Options& options) {
   pepper::MetricsCollector collector(demo::telemetry_config());
+  std::unique_ptr<demo::Server> server;
+  if (!options.serve_at.empty()) {
+    server = demo::serve(collector, options.serve_at);
+    print("serving  " + server->url() + "\n");
+    std::fflush(stdout);
+  }
   demo::JobCounts counts;
   demo::ErrorLog errors;
   demo::JobResult result;
@@ -98,6 +108,11 @@ int run(demo::FileDescriptor root, const Options& options) {
   print(mismatches.empty() ? "checks   the ledger balances, pepper's totals are the job's own counts\n" : mismatches);
   std::fflush(stdout);
   std::fputs(demo::error_text(errors).c_str(), stderr);
+  if (server != nullptr) {
+    print("serving  " + server->url() + " until Ctrl-C\n");
+    std::fflush(stdout);
+    demo::wait_for_interrupt();
+  }
   if (!mismatches.empty()) return contradiction;
   return errors.count() == 0 ? all_read : some_unread;
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Compiles and runs the programs of a README and of headers' comments: readme_examples.py FILE... -- PKG_CONFIG_ARGUMENT...
+"""Compiles and runs the programs of a README and of headers' comments: readme_examples.py FILE...
 
-Every ```cpp block with an `int main` is a program, and in a header what is indented by four in a comment. Each is compiled as a user would, with what `pkg-config PKG_CONFIG_ARGUMENT... --cflags --libs pepper`
-says and every warning an error, run in an empty directory, and must exit with 0. Fails if a file has no program at all.
+Every ```cpp block with an `int main` is a program, and in a header what is indented by four in a comment. Each is compiled as a user would, with what
+`pkg-config --cflags --libs` says of pepper, or of pepper-prometheus if it includes that, and every warning an error, run in an empty directory, and must
+exit with 0. Fails if a file has no program at all.
 """
 import os
 import re
@@ -25,8 +26,10 @@ def programs(path):
             yield text.count("\n", 0, block.start()) + 1, code
 
 
-def build_and_run(code, flags, line, readme):
+def build_and_run(code, line, readme):
     """What went wrong, or an empty string."""
+    package = "pepper-prometheus" if "<pepper/prometheus.hpp>" in code else "pepper"
+    flags = shlex.split(subprocess.check_output(["pkg-config", "--cflags", "--libs", package], text=True))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "example.cpp")
         source.write_text(f'#line {line} "{readme}"\n{code}')
@@ -46,9 +49,7 @@ def build_and_run(code, flags, line, readme):
 
 
 def main():
-    split = sys.argv.index("--")
-    files, pkg_config = sys.argv[1:split], sys.argv[split + 1 :]
-    flags = shlex.split(subprocess.check_output(["pkg-config", *pkg_config, "--cflags", "--libs", "pepper"], text=True))
+    files = sys.argv[1:]
     count = failed = 0
     for file in files:
         found = list(programs(Path(file)))
@@ -56,7 +57,7 @@ def main():
             print(f"{file}: has no program")
             failed += 1
         for line, code in found:
-            wrong = build_and_run(code, flags, line, file)
+            wrong = build_and_run(code, line, file)
             failed += bool(wrong)
             print(f"{file}:{line}: {wrong or 'compiles and runs'}")
         count += len(found)

@@ -2,6 +2,7 @@
 
 #include <pepper/config.hpp>
 #include <pepper/detail/dynamic_record.hpp>
+#include <pepper/exporter.hpp>
 #include <pepper/handles.hpp>
 #include <pepper/record_batch.hpp>
 #include <pepper/signal_counter.hpp>
@@ -99,6 +100,13 @@ class MetricsCollector {
   /// RecordBatch::missed(). Over a subscription's life, records delivered and missed are those aggregated, exactly; what the fold refuses
   /// (NaN) is neither. Throws std::bad_alloc, also where memory_limit_bytes leaves no room.
   [[nodiscard]] Subscription on_records(std::function<void(const RecordBatch&)> callback);
+  /// Gives each snapshot published to the exporter, on a thread of its own (FlushMode::manual: inside flush()), so that one that throws,
+  /// hangs or is slow holds up nobody else: it skips to the latest, and CollectorStats::exporters says so. Throws std::invalid_argument.
+  [[nodiscard]] Subscription add_exporter(ExporterOptions options, Exporter exporter);
+
+  /// What flush() returns (FlushMode::manual: what snapshot() does), for those who may outlive the collector: null once it is gone.
+  /// Thread-safe, as its copies are.
+  [[nodiscard]] std::function<std::shared_ptr<const Snapshot>()> reader() const;
 
   /// Takes what the calling thread needs to record here now, pages touched, so that none of its records allocates or faults.
   /// Throws std::bad_alloc.

@@ -54,6 +54,8 @@ class Distribution {
   [[nodiscard]] double cdf(double x) const noexcept;
   /// Records that are not at most x, as cdf() has it; rounded where x is no border of a bucket. 0 for NaN. O(buckets).
   [[nodiscard]] std::uint64_t count_above(double x) const noexcept;
+  /// The end of the bucket that x lies in, or would: the least border that is at least x, or, where x is negative, above it. NaN for NaN.
+  [[nodiscard]] double bucket_end(double x) const noexcept;
 
   /// The buckets that are not empty, in ascending order.
   [[nodiscard]] Iterator begin() const noexcept;

@@ -14,6 +14,7 @@
 #include <pepper/snapshot.hpp>                // what is read back
 #include <pepper/record_batch.hpp>            // the records themselves, for who wants them
 #include <pepper/subscription.hpp>            // callbacks, for as long as one wants them
+#include <pepper/exporter.hpp>                // who takes snapshots out of the process
 #include <pepper/collector.hpp>               // the object that owns all of it
 #include <pepper/sampling_collector.hpp>      // a share of the records, and estimates
 #include <pepper/rate_limited_collector.hpp>  // so many records a second

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,15 @@ struct Loss {
   std::chrono::system_clock::time_point first{}, last{};  ///< when a flush first and last saw the count grow
 };
 
+/// How an exporter gets on.
+struct ExporterStats {
+  std::string name;            ///< ExporterOptions::name
+  std::uint64_t exported = 0;  ///< snapshots it took
+  std::uint64_t skipped = 0;   ///< snapshots that a later one replaced before it had come to them
+  std::uint64_t failed = 0;    ///< exceptions that left it; they are in callback_errors as well
+  std::uint64_t late = 0;      ///< runs past their deadline, one that has not come back among them
+};
+
 /// The ledger of one moment, and the collector's own health.
 struct CollectorStats {
   std::uint64_t recorded = 0;    ///< accepted by record(); always aggregated + pending + dropped
@@ -49,6 +59,8 @@ struct CollectorStats {
   std::chrono::nanoseconds last_flush_duration{}, flusher_cpu{};
   /// Records whose metadata was not kept: memory_limit_bytes had no room, or another thread was at the same series' exemplars.
   std::uint64_t exemplars_skipped = 0;
+
+  std::vector<ExporterStats> exporters{};  ///< in the order in which they were added; those that have ended are absent
 };
 
 }  // namespace pepper
