@@ -1,5 +1,6 @@
 #include "rate_limits.hpp"
 
+#include "clock.hpp"
 #include "mapping.hpp"
 #include "threads.hpp"
 
@@ -34,7 +35,7 @@ struct Limit {
     const double each = interval.load(std::memory_order_relaxed);  // [relaxed: this and the next two: published with the number]
     if (each == 0) return 0;
     const double early = patience.load(std::memory_order_relaxed), most = batch.load(std::memory_order_relaxed);  // [relaxed: as above]
-    const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1};
+    const std::int64_t now = now_steady().time_since_epoch() / std::chrono::nanoseconds{1};
     std::int64_t next = arrival.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     for (;;) {
       const std::int64_t begin = std::max(next, now);

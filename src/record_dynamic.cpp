@@ -1,5 +1,6 @@
 #include "collector_impl.hpp"
 
+#include "clock.hpp"
 #include "fork.hpp"
 #include "record_time.hpp"
 
@@ -53,8 +54,7 @@ bool Collector::record(const DynamicRecord& record) noexcept {
   // None of a record that is nobody's, or that the fold will refuse.
   const bool is_counter = entry->kind.load(std::memory_order_relaxed) == Kind::counter;  // [relaxed: either kind was right a moment ago]
   if (!place_.is_open() || (is_counter && value < 0) || !settle()) return true;
-  exemplars_.note(entry->number - place_.series().base(), value, record.time == Time{} ? std::chrono::system_clock::now() : record.time,
-                  record.metadata);
+  exemplars_.note(entry->number - place_.series().base(), value, record.time == Time{} ? now_system() : record.time, record.metadata);
   return true;
 }
 

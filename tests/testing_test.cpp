@@ -31,6 +31,19 @@ bool is_measured(double found_seconds, std::chrono::nanoseconds wanted) {
   return is_measured(found, wanted) && found_seconds == static_cast<double>(found.count()) / 1e9;
 }
 
+TEST_CASE("a rate limit's budget fills up by the clock that a test sets") {
+  ManualClock clock;
+  MetricsCollector collector(manual());
+  RateLimitedCollector limited{collector, 10.0};
+  const auto counter = limited.counter("c");
+  for (int i = 0; i < 15; ++i) counter.add();
+  CHECK(collector.flush()->find("c")->count == 10);
+  clock.advance(std::chrono::milliseconds{250});
+  for (int i = 0; i < 15; ++i) counter.add();
+  CHECK(collector.flush()->find("c")->count == 12);
+  CHECK(collector.flush()->find("c")->refused == 18);
+}
+
 }  // namespace
 
 TEST_CASE("a scope is as long as the manual clock was advanced in it, to the nanosecond, in what it returns and in its series") {
