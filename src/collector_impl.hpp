@@ -111,8 +111,8 @@ class Collector : public std::enable_shared_from_this<Collector> {
   /// The series of a key that this thread has seen, else null.
   [[nodiscard]] const SeriesEntry* find_cached(std::string_view name, TagsView tags) const noexcept;
   [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
-  /// Where its records go: `whole`, which is looked for if it is null, or the part of it that has that weight. Null: refused.
-  [[nodiscard]] const SeriesEntry* find_weighted(const DynamicRecord& record, const SeriesEntry* whole) noexcept;
+  /// Where its records go: `whole`, which is found if it is null, or the part of it that has that weight. Null: refused.
+  [[nodiscard]] const SeriesEntry* find_weighted(const DynamicRecord& record, const SeriesEntry*& whole) noexcept;
   bool refuse() noexcept;
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);

@@ -46,7 +46,7 @@ bool Collector::record(std::string_view name, double value, TagsView tags) noexc
 bool Collector::record(const DynamicRecord& record) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const double value = record.value;
-  const SeriesEntry* const whole = value == value ? find_cached(record.name, record.tags) : nullptr;
+  const SeriesEntry* whole = value == value ? find_cached(record.name, record.tags) : nullptr;
   const SeriesEntry* const entry = whole != nullptr && record.weight == 1 ? whole : find_weighted(record, whole);
   if (entry == nullptr) return refuse();
   record_to(*entry, place_.offset(), value, record.time);
@@ -54,19 +54,20 @@ bool Collector::record(const DynamicRecord& record) noexcept {
   // None of a record that is nobody's, or that the fold will refuse.
   const bool is_counter = entry->kind.load(std::memory_order_relaxed) == Kind::counter;  // [relaxed: either kind was right a moment ago]
   if (!place_.is_open() || (is_counter && value < 0) || !settle()) return true;
-  exemplars_.note(entry->number - place_.series().base(), value, record.time == Time{} ? now_system() : record.time, record.metadata);
+  exemplars_.note(whole->number - place_.series().base(), value, record.time == Time{} ? now_system() : record.time, record.metadata);
   return true;
 }
 
 bool Collector::record_uncached(std::string_view name, double value, TagsView tags) noexcept {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
-  const SeriesEntry* const entry = find_weighted({name, value, tags, {}}, nullptr);
+  const SeriesEntry* whole = nullptr;
+  const SeriesEntry* const entry = find_weighted({name, value, tags, {}}, whole);
   if (entry == nullptr) return refuse();
   record_to(*entry, place_.offset(), value);
   return true;
 }
 
-const SeriesEntry* Collector::find_weighted(const DynamicRecord& record, const SeriesEntry* whole) noexcept {
+const SeriesEntry* Collector::find_weighted(const DynamicRecord& record, const SeriesEntry*& whole) noexcept {
   if (record.value != record.value) return nullptr;
   try {
     if (whole == nullptr) whole = find_or_create(record.name, record.tags);

@@ -64,9 +64,11 @@ void add_parts(SeriesSnapshot& series, const detail::SnapshotData& data, std::ui
   for (const detail::SeriesPart& part : parts) {
     const Recorded recorded = recorded_at(part.index, part.weight);
     add(series, recorded, count, count_variance, sum_variance);
+    series.violations += data.values.violations(part.index);
     if (recorded.buckets != nullptr && bucket_count < kMostMerged) buckets[bucket_count++] = recorded.buckets;
   }
-  series.count = static_cast<std::uint64_t>(std::llround(count));
+  constexpr double kMost = 0x1p63;
+  series.count = count < kMost ? static_cast<std::uint64_t>(std::llround(count)) : std::uint64_t{1} << 63;
   series.count_error = std::sqrt(count_variance);
   series.sum_error = std::sqrt(sum_variance);
   if (count > 0) series.sample_rate = static_cast<double>(series.recorded) / count;

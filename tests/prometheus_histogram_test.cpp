@@ -120,3 +120,17 @@ TEST_CASE("records that a distribution has no buckets for are counted above all 
   CHECK(page.value("h_bucket", {{"k", "dynamic"}, {"le", "+Inf"}}) == 1);
   CHECK(page.samples("h_bucket").back().labels.at("le") == "+Inf");
 }
+
+TEST_CASE("a sampled histogram's buckets stand for all calls, as its count does") {
+  Shown shown(with_buckets({1, 4}));
+  SamplingCollector sampled{shown.collector, 0.1, 1};
+  const auto histogram = sampled.histogram("h");
+  for (int i = 0; i < 10'000; ++i) histogram.record(i % 2 == 0 ? 1 : 3);
+  const Page page = shown.page();
+  const double all = page.value("h_count");
+  CHECK(std::abs(all - 10'000) < 1'500);
+  CHECK(std::abs(page.value("h_bucket", {{"le", "1"}}) / all - 0.5) < 0.1);
+  CHECK(page.value("h_bucket", {{"le", "4"}}) == all);
+  CHECK(page.value("h_bucket", {{"le", "+Inf"}}) == all);
+  CHECK(std::abs(page.value("h_sum") / all - 2) < 0.2);
+}

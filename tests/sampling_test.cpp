@@ -270,4 +270,32 @@ TEST_CASE("a function is asked for its value only by calls that are kept, whatev
   CHECK(snapshot->find("all")->last == 3);
 }
 
+TEST_CASE("checks, exemplars and raw records of a sampled series are the series' own") {
+  MetricsCollector collector(manual());
+  SamplingCollector half{collector, 0.5, 3};
+  std::uint64_t delivered = 0, others = 0;
+  const pepper::Subscription records = collector.on_records([&](const pepper::RecordBatch& batch) {
+    for (const pepper::RawRecord record : batch) {
+      ++delivered;
+      others += record.weight != 2 || record.name.substr(0, 1) != "s" || record.tags.size() != 1 || record.tags[0].key != "k";
+    }
+  });
+  const auto checked = half.summary("s", {{"k", "v"}}, {.check = pepper::ValueCheck::range(0, 1)});
+  for (int i = 0; i < 1'000; ++i) {
+    checked.record(2);
+    checked.record(0.5);
+    half.record("s.dynamic", i, {{"k", "v"}}, {{"request", "7"}});
+  }
+  const auto snapshot = collector.flush();
+  const auto found = snapshot->find("s", {{"k", "v"}}), dynamic = snapshot->find("s.dynamic", {{"k", "v"}});
+  CHECK(found->violations > 400);
+  CHECK(found->violations < 600);
+  CHECK(found->max == 0.5);
+  REQUIRE(dynamic->exemplars.largest != nullptr);
+  CHECK(dynamic->exemplars.largest->value == dynamic->max);
+  CHECK(delivered == found->recorded + dynamic->recorded);
+  CHECK(others == 0);
+  CHECK(snapshot->size() == 2);
+}
+
 }  // namespace

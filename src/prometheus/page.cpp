@@ -3,6 +3,7 @@
 #include "borders.hpp"
 #include "ledger_families.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <stdexcept>
@@ -52,7 +53,12 @@ void fill_histogram(const SeriesSnapshot& series, const std::vector<double>& bor
   if (histogram.sample_count != 0 && series.distribution.count() == 0) return;  // all that is known is that it is below infinity
   const std::vector<std::uint64_t> counts = counts_up_to(series.distribution, borders);
   histogram.bucket.reserve(borders.size());
-  for (std::size_t i = 0; i < borders.size(); ++i) histogram.bucket.push_back({counts[i], borders[i]});
+  // What a sampled series has in its buckets is what was kept: each record stands for others, as those of its count do.
+  const auto scaled = [&](std::uint64_t kept) {
+    if (series.sample_rate == 1) return kept;
+    return std::min(histogram.sample_count, static_cast<std::uint64_t>(std::llround(static_cast<double>(kept) / series.sample_rate)));
+  };
+  for (std::size_t i = 0; i < borders.size(); ++i) histogram.bucket.push_back({scaled(counts[i]), borders[i]});
 }
 
 void fill(Plan::Family& of) {
