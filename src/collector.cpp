@@ -32,6 +32,8 @@ template Summary MetricsCollector::bind(std::string_view, TagsView, const Series
 template Histogram MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
 template Timer MetricsCollector::bind(std::string_view, TagsView, const SeriesOptions&, double, bool&);
 
+bool MetricsCollector::may_sample(const detail::DynamicRecord& record) noexcept { return collector_->may_sample(record); }
+bool MetricsCollector::refuse() noexcept { return collector_->refuse(); }
 bool MetricsCollector::record_weighted(const detail::DynamicRecord& record) noexcept { return collector_->record(record); }
 
 Counter MetricsCollector::counter(std::string_view name, TagsView tags, SeriesOptions options) {

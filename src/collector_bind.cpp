@@ -33,7 +33,7 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
                                  bool& is_weighted) {
   const auto alive = weak_from_this().lock();  // on_error may destroy the MetricsCollector
   const SeriesEntry& whole = intern(kind, name, tags, options);
-  const SeriesEntry* const part = weight == 1 || kind == Kind::gauge ? nullptr : registry_->intern_part(whole, weight);
+  const SeriesEntry* const part = weight == 1 ? nullptr : registry_->intern_part(whole, weight);
   is_weighted = part != nullptr;
   const SeriesEntry& entry = is_weighted ? *part : whole;
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
@@ -49,6 +49,7 @@ RateGate Collector::limit(std::uint64_t group, std::string_view name, TagsView t
   const SeriesKey key(name, tags);
   if (key.refusal().reason != nullptr) throw std::invalid_argument("a series that is none");  // whoever binds it is told more
   const SeriesEntry& entry = *registry_->intern(key, Kind::summary, {}, false).entry;
+  start_flusher();  // its looks are what fills budgets up
   return rate_limits_.get(group, entry.number - place_.series().base(), max_per_second);
 }
 

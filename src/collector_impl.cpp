@@ -236,6 +236,7 @@ std::shared_ptr<const Snapshot> Collector::flush() {
 
 Collector::Load Collector::work(bool is_due) noexcept {
   Load load{};
+  rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
   try {
     require_settled();
     if (is_due && round_ == 0) {
@@ -253,7 +254,6 @@ Collector::Load Collector::work(bool is_due) noexcept {
     {
       const DrainLock lock(drain_mutex_);
       if (!load.has_published) drain_.look();
-      rate_tick.fetch_add(1, std::memory_order_relaxed);  // [relaxed: says only: look again]
       load.chunks_seen = drain_.chunks_seen();
       load.pool_chunks = place_.pool_chunks();
       load.has_spilled = drain_.spilled() != spilled_before_;

@@ -51,6 +51,9 @@ class Collector : public std::enable_shared_from_this<Collector> {
   void end_limits(std::uint64_t group) noexcept { rate_limits_.end(group); }
   /// With an exemplar, if there is metadata. False also where there is no room for a series of its weight.
   [[nodiscard]] bool record(const DynamicRecord& record) noexcept;
+  [[nodiscard]] bool may_sample(const DynamicRecord& record) noexcept;
+  /// Counts one that is refused. False.
+  bool refuse() noexcept;
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
   [[nodiscard]] std::shared_ptr<Callback> on_records(std::function<void(const RecordBatch&)> callback);
@@ -113,7 +116,6 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] bool record_uncached(std::string_view name, double value, TagsView tags) noexcept;
   /// Where its records go: `whole`, which is found if it is null, or the part of it that has that weight. Null: refused.
   [[nodiscard]] const SeriesEntry* find_weighted(const DynamicRecord& record, const SeriesEntry*& whole) noexcept;
-  bool refuse() noexcept;
   /// Null: refused. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* find_or_create(std::string_view name, TagsView tags);
   void start_flusher() noexcept;

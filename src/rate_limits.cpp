@@ -203,7 +203,12 @@ void RateLimits::end(Node& node) noexcept {
   const std::uint64_t left = count(node) << 1;
   node.state.store(left, std::memory_order_release);  // [limit_state:release] pairs with [limit_state:acquire] in count()
   const std::lock_guard all(limits_mutex);
-  limit.number.store(0, std::memory_order_relaxed);  // [relaxed: a late call is one that came before]
+  const std::uint64_t number = limit.number.exchange(0, std::memory_order_relaxed);  // [relaxed: a late call is one that came before]
+  // The credit that threads still have goes with it.
+  for_each_slot(node.index.load(std::memory_order_relaxed), [number](RateSlot& slot) {  // [relaxed: written under the mutex]
+    std::uint64_t known = number;
+    slot.number.compare_exchange_strong(known, 0, std::memory_order_relaxed);  // [relaxed: a late call is one that came before]
+  });
 }
 
 void RateLimits::end(std::uint64_t group) noexcept {

@@ -80,6 +80,18 @@ const SeriesEntry* Collector::find_weighted(const DynamicRecord& record, const S
   }
 }
 
+bool Collector::may_sample(const DynamicRecord& record) noexcept {
+  if (record.value != record.value) return false;
+  const SeriesEntry* entry = find_cached(record.name, record.tags);
+  if (entry == nullptr) {
+    const SeriesKey key(record.name, record.tags);
+    const std::uint32_t index = registry_->find(key);
+    if (index == Registry::kNone) return key.refusal().reason == nullptr;
+    entry = &registry_->entry(index);
+  }
+  return entry->kind.load(std::memory_order_relaxed) != Kind::gauge;  // [relaxed: either kind was right a moment ago]
+}
+
 bool Collector::refuse() noexcept {
   (void)settle();
   rejected_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
@@ -90,7 +102,7 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
   const SeriesKey key(name, tags);
   const std::uint32_t index = registry_->find(key);
   const SeriesEntry* entry = nullptr;
-  if (index != Registry::kNone) {
+  if (index != Registry::kNone && !registry_->entry(index).is_part) {
     entry = &registry_->entry(index);
   } else {
     if (key.refusal().reason != nullptr) return nullptr;

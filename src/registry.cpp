@@ -278,6 +278,9 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   }
   if (is_bind && !entry->is_bound) {
     describe_anew(*entry, nature);
+    for (const std::unique_ptr<const PartNode>& node : parts_) {
+      if (node->part.whole == entry->number - base_) describe_part(node->part.index, *entry, nature);
+    }
     return {entry, false};
   }
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
@@ -287,6 +290,17 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   return {entry, is_conflict};
 }
 
+/// What its whole has become with its first bind.
+void Registry::describe_part(std::uint32_t index, const SeriesEntry& whole, const Nature& nature) {
+  SeriesEntry& part = store_.entry(index);
+  part.kind.store(nature.kind, std::memory_order_relaxed);  // [relaxed: either kind was right a moment ago]
+  place_.series().set_kind(index, nature.kind);
+  charge(check_bytes(nature));
+  place_.series().checks().set(index, nature.check);
+  // [relaxed: written under the mutex]
+  use_extra(part, whole.extra_use.load(std::memory_order_relaxed) == ExtraUse::time ? ExtraUse::time : ExtraUse::none);
+}
+
 const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight) {
   const SeriesKey key(whole.name(), whole.tags(), weight);
   return key.flat([&](std::string_view flat) -> const SeriesEntry* {
@@ -294,14 +308,13 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     const std::lock_guard lock(mutex_);
     const std::uint32_t at = whole.number - base_;
     const Kind kind = whole.kind.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
-    if (const SeriesEntry* const known = find_entry(flat, hash)) {
-      place_.series().set_kind(known->number - base_, kind);
-      return known;
-    }
+    if (kind == Kind::gauge) return nullptr;                       // never sampled
+    if (const SeriesEntry* const known = find_entry(flat, hash)) return known;
     if (ordinary_ == max_series_) return nullptr;
     Nature nature{.kind = kind, .is_bound = true, .is_part = true};
     if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
     if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
+    nature.limits.expected_interval = 0;  // what is missing between records that were kept, is not missing
     nature.check = place_.series().checks().of(at);
     // [relaxed: written under the mutex]
     nature.is_timed = whole.extra_use.load(std::memory_order_relaxed) == ExtraUse::time;

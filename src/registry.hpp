@@ -135,6 +135,7 @@ class Registry {
   static void use_extra(SeriesEntry& entry, ExtraUse use) noexcept;
   void describe(SeriesEntry& entry, const Nature& nature);
   void scale(const SeriesEntry& entry, const Nature& nature);
+  void describe_part(std::uint32_t index, const SeriesEntry& whole, const Nature& nature);
   [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;
   [[nodiscard]] static std::size_t check_bytes(const Nature& nature) noexcept { return nature.check == ValueCheck{} ? 0 : kCheckedBytes; }
   /// The same for one that exists, on the budget.

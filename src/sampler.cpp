@@ -3,6 +3,8 @@
 #include "mutex.hpp"
 #include "threads.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -19,7 +21,8 @@ struct Rate {
   std::atomic<std::uint64_t> number{0};  ///< of the sampler that has it; 0: none
   std::atomic<double> rate{0};
   std::atomic<std::uint64_t> seed{0};
-  std::atomic<std::uint64_t> threads{0};  ///< that have asked
+  std::atomic<bool> is_repeatable{false};  ///< the seed was asked for
+  std::atomic<std::uint64_t> threads{0};   ///< that have asked
 };
 constinit Rate rates[kMaxSamplers]{};
 
@@ -65,6 +68,8 @@ std::uint64_t draw(double rate, std::uint64_t& random, std::uint64_t most) noexc
     random = of.seed.load(std::memory_order_relaxed);                                        // [relaxed: published with the number]
     std::uint64_t ordinal = rates[index()].threads.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     random ^= next_random(ordinal);
+    // [relaxed: published with the number]. Processes that fork has made are not to keep the same calls.
+    if (!of.is_repeatable.load(std::memory_order_relaxed)) random += static_cast<std::uint64_t>(getpid()) << 32;
     skipped = draw(rate, random, kMostGap);
   }
   const bool is_kept = skipped == 0 && rate != 0;
@@ -83,9 +88,10 @@ Sampler::Sampler(double rate, std::uint64_t seed) {
     if (of.number.load(std::memory_order_relaxed) != 0) continue;  // [relaxed: written under the mutex]
     of.rate.store(rate, std::memory_order_relaxed);                // [relaxed: published with the number]
     of.seed.store(seed != 0 ? seed : std::random_device{}() * std::uint64_t{0x9e3779b97f4a7c15} + number,
-                  std::memory_order_relaxed);            // [relaxed: published with the number]
-    of.threads.store(0, std::memory_order_relaxed);      // [relaxed: published with the number]
-    of.number.store(number, std::memory_order_release);  // [rate:release] pairs with [rate:acquire] in pass_slow()
+                  std::memory_order_relaxed);                      // [relaxed: published with the number]
+    of.is_repeatable.store(seed != 0, std::memory_order_relaxed);  // [relaxed: published with the number]
+    of.threads.store(0, std::memory_order_relaxed);                // [relaxed: published with the number]
+    of.number.store(number, std::memory_order_release);            // [rate:release] pairs with [rate:acquire] in pass_slow()
     gate_ = SampleGate(index, number);
     return;
   }

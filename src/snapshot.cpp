@@ -58,7 +58,7 @@ void add_parts(SeriesSnapshot& series, const detail::SnapshotData& data, std::ui
   series.sum = 0;
   series.min = nothing.min, series.max = nothing.max, series.last = nothing.last;
   add(series, whole, count, count_variance, sum_variance);
-  constexpr std::size_t kMostMerged = 16;  // of buckets: so many rates has no program
+  constexpr std::size_t kMostMerged = 64;  // of buckets: so many rates has no program
   const detail::Buckets* buckets[kMostMerged] = {whole.buckets};
   std::size_t bucket_count = whole.buckets != nullptr;
   for (const detail::SeriesPart& part : parts) {
@@ -71,7 +71,10 @@ void add_parts(SeriesSnapshot& series, const detail::SnapshotData& data, std::ui
   series.count = count < kMost ? static_cast<std::uint64_t>(std::llround(count)) : std::uint64_t{1} << 63;
   series.count_error = std::sqrt(count_variance);
   series.sum_error = std::sqrt(sum_variance);
-  if (count > 0) series.sample_rate = static_cast<double>(series.recorded) / count;
+  double heaviest = 1;
+  for (const detail::SeriesPart& part : parts) heaviest = std::max(heaviest, part.weight);
+  series.sample_rate = count > 0 ? static_cast<double>(series.recorded) / count : 1 / heaviest;
+  if (series.kind == Kind::gauge && whole.values.count != 0) series.last = whole.values.last;  // a part is older than that kind
   if (series.kind != Kind::histogram && series.kind != Kind::timer) return;
   const detail::Buckets* const all = bucket_count <= 1 ? buckets[0] : data.merged.get(index, {buckets, bucket_count});
   series.distribution = {all, series.recorded, series.min, series.max};
@@ -215,7 +218,8 @@ std::shared_ptr<const SeriesSnapshot> Snapshot::find(std::string_view name, Tags
   const std::uint32_t index = data_->registry->find(key, [this](std::uint32_t likely) {
     if (likely < data_->order->size()) __builtin_prefetch(&data_->values[likely]);
   });
-  if (index >= data_->order->size()) return nullptr;  // there is none, or it is younger than this snapshot
+  if (index >= data_->order->size() || data_->registry->entry(index).is_part)
+    return nullptr;  // there is none, or it is younger than this snapshot
   auto found = std::make_shared<const Found>(Found{read(*data_, index), shared_from_this()});
   const SeriesSnapshot* const series = &found->series;
   return {std::move(found), series};

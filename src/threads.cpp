@@ -89,6 +89,10 @@ void free_all_threads() noexcept {
   // [threads:acquire] pairs with [threads:release] in publish_new()
   for (ThreadRecord* record = all_threads.load(std::memory_order_acquire); record != nullptr; record = record->next) {
     record->is_attaching = false;
+    for (Gap& gap : record->gaps) {  // written only where it changes, as below
+      if (gap.load(std::memory_order_relaxed) != 0)
+        gap.store(0, std::memory_order_relaxed);  // [relaxed: no thread records before all is settled]
+    }
     // A thread stopped between opening its block's chunk and making the block known has left a cursor into a chunk that nobody will drain.
     for (std::size_t place = 1; place < kMaxPlaces; ++place) {
       Cursor& cursor = record->cursors[place];

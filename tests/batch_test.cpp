@@ -172,4 +172,28 @@ TEST_CASE("a batch of a size that is none is refused") {
   }
 }
 
+TEST_CASE("a batch hands on at once what carries its time, and times scopes as a timer does") {
+  MetricsCollector collector(manual());
+  {
+    BatchCollector batch{collector, 10};
+    const auto timed = batch.counter("timed", {}, {.timestamps = true});
+    const auto plain = batch.counter("plain");
+    for (int i = 0; i < 25; ++i) {
+      timed.add();
+      plain.add();
+    }
+    { const auto scope = batch.timer("t").scope(); }
+    batch.timer("t").record(std::chrono::steady_clock::now());
+    SamplingCollector all{BatchCollector{collector, 10}, 1.0};
+    { const auto scope = all.timer("t").scope(); }
+    pepper::AggregatingCollector request{collector};
+    { const auto scope = request.timer("t").scope(); }
+    CHECK(request.find("t").count == 1);
+  }
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->find("timed")->count == 25);
+  CHECK(snapshot->find("plain")->count == 25);
+  CHECK(snapshot->find("t")->count == 4);
+}
+
 }  // namespace

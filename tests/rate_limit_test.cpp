@@ -236,4 +236,28 @@ TEST_CASE("after shutdown() a budget fills up all the same") {
   CHECK(collector.flush()->find("c")->count > before);
 }
 
+TEST_CASE("a limit's credit ends with it, however much a thread has taken") {
+  MetricsCollector collector(manual());
+  auto limited = std::make_unique<RateLimitedCollector<MetricsCollector&>>(collector, 1e9);
+  const auto counter = limited->counter("c");
+  counter.add();
+  limited.reset();
+  for (int i = 0; i < 1'000; ++i) counter.add();
+  CHECK(collector.flush()->stats().recorded == 1);
+}
+
+TEST_CASE("a limited collector that is used by name alone has a flusher, and NaN is none of its refusals") {
+  pepper::TelemetryConfig config = contract::background(std::chrono::milliseconds{1});
+  MetricsCollector collector(config);
+  RateLimitedCollector limited{collector, 1e-3};
+  for (int i = 0; i < 5; ++i) CHECK_FALSE(limited.record("d", std::numeric_limits<double>::quiet_NaN()));
+  for (int i = 0; i < 3; ++i) CHECK(limited.record("d", 1));
+  const auto begin = Steady::now();
+  while (collector.snapshot()->sequence() == 0 && seconds_since(begin) < 60) std::this_thread::yield();
+  CHECK(collector.snapshot()->sequence() > 0);
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->find("d")->refused == 2);
+  CHECK(snapshot->stats().rejected == 5);
+}
+
 }  // namespace

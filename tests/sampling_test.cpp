@@ -298,4 +298,46 @@ TEST_CASE("checks, exemplars and raw records of a sampled series are the series'
   CHECK(snapshot->size() == 2);
 }
 
+TEST_CASE("a gauge is sampled by no handle and no name, and what would be refused is") {
+  MetricsCollector collector(manual());
+  SamplingCollector rarely{collector, 1e-6, 1};
+  const pepper::Gauge gauge = collector.gauge("g");
+  gauge.set(1);
+  const auto summary = rarely.summary("g");
+  for (int i = 2; i <= 100; ++i) CHECK(rarely.record("g", i));
+  CHECK(collector.flush()->find("g")->last == 100);
+  summary.record(7);
+  CHECK(collector.flush()->find("g")->count == 101);
+  CHECK_FALSE(rarely.record("g", std::numeric_limits<double>::quiet_NaN()));
+  CHECK_FALSE(rarely.record("", 1));
+  CHECK(collector.stats().rejected == 2);
+}
+
+TEST_CASE("a sampled series takes the kind and the check of its first bind") {
+  MetricsCollector collector(manual());
+  SamplingCollector half{collector, 0.5, 1};
+  for (int i = 0; i < 20; ++i) half.record("s", 0.5);
+  const auto checked = half.summary("s", {}, {.check = pepper::ValueCheck::range(0, 1)});
+  for (int i = 0; i < 100; ++i) checked.record(50);
+  for (int i = 0; i < 20; ++i) half.record("n", 1);
+  (void)half.counter("n");
+  for (int i = 0; i < 100; ++i) half.record("n", -1);
+  const auto snapshot = collector.flush();
+  CHECK(snapshot->find("s")->max == 0.5);
+  CHECK(snapshot->find("s")->violations > 30);
+  CHECK(snapshot->find("n")->min == 1);
+  CHECK(snapshot->find("n")->kind == pepper::Kind::counter);
+}
+
+TEST_CASE("the part of a series that takes its sampled records is nobody else's") {
+  MetricsCollector collector(manual());
+  SamplingCollector half{collector, 0.5, 1};
+  const auto counter = half.counter("c");
+  for (int i = 0; i < 100; ++i) counter.add();
+  const double weight = 2;
+  const pepper::Tag tag{"\1", {reinterpret_cast<const char*>(&weight), sizeof weight}};
+  CHECK_FALSE(collector.record("c", 1, {tag}));
+  CHECK(collector.flush()->find("c", {tag}) == nullptr);
+}
+
 }  // namespace

@@ -95,6 +95,11 @@ class Aggregated {
   void record(F&& duration) const requires Times<Handle> {
     record(std::chrono::duration<double>(duration()));
   }
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
+    record(std::max(now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
+  }
+  /// Times the scope that it is kept in.
+  [[nodiscard]] ScopeOf<Aggregated> scope() const noexcept requires Times<Handle> { return ScopeOf<Aggregated>(*this); }
   void record(std::span<const double> values) const noexcept {
     for (const double value : values) {
       if (!(Adds<Handle> && value < 0)) note(value);

@@ -8,6 +8,7 @@
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/pending_records.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -37,6 +38,10 @@ class Batch {
 
   /// Of a handle of the collector itself: its records are appended as they are.
   void push(const Target& target, std::uint32_t extra, double value) noexcept {
+    if (target.place == kTimedPlace) [[unlikely]] {  // the time is now
+      records_.hand_over();
+      return capture_span(target.place, target.head, &value, 1);
+    }
     records_.push(target.place, target.head | std::uint64_t{extra} << 32, value);
   }
   /// What a layer's handle is told in the end.
@@ -122,6 +127,11 @@ class Batched {
   void record(F&& duration) const requires Times<Handle> {
     record(std::chrono::duration<double>(duration()));
   }
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
+    record(std::max(now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
+  }
+  /// Times the scope that it is kept in.
+  [[nodiscard]] ScopeOf<Batched> scope() const noexcept requires Times<Handle> { return ScopeOf<Batched>(*this); }
   void record(std::span<const double> values) const noexcept {
     for (const double value : values) push(value);
   }
@@ -170,9 +180,10 @@ class Batched {
 ///       return collector.flush()->find("orders")->count == 250 ? 0 : 1;
 ///     }
 ///
-/// Owner thread only, its handles included, which must not outlive it. Records keep their order, but those made by record(name, ...) follow
-/// the others of their batch. Over another layer (`BatchCollector{SamplingCollector{...}, 100}`) that decides at the hand-over.
-/// What is wrapped by reference must outlive it.
+/// Records of a series with SeriesOptions::timestamps, whose time is now, are handed on at once, with what waits before them. What waits
+/// while its collector is disabled is nobody's. Owner thread only, its handles included, which must not outlive it. Records keep their
+/// order, but those made by record(name, ...) follow the others of their batch. Over another layer (`BatchCollector{SamplingCollector{...},
+/// 100}`) that decides at the hand-over. What is wrapped by reference must outlive it.
 template <detail::Wrappable Inner>
 class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
   using Base = detail::Layer<BatchCollector, Inner>;

@@ -132,6 +132,8 @@ class MetricsCollector {
   template <class Handle>
   Handle bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
   bool record_weighted(const detail::DynamicRecord& record) noexcept;
+  bool may_sample(const detail::DynamicRecord& record) noexcept;
+  bool refuse() noexcept;
   friend testing::Faults;
 
   std::shared_ptr<detail::Collector> collector_;

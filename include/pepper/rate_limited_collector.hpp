@@ -59,8 +59,10 @@ class RateLimitedCollector : public detail::Layer<RateLimitedCollector<Inner>, I
   /// Looks for the limit by name and tags at each call, under a mutex: to record often, bind.
   bool record_weighted(const detail::DynamicRecord& record) noexcept {
     try {
-      if (!limiter_.gate(record.name, record.tags).pass()) return true;
-    } catch (const std::exception&) {  // what cannot be a series: refused below, and counted
+      if (record.value == record.value && !limiter_.gate(record.name, record.tags).pass()) return true;
+    } catch (const std::invalid_argument&) {  // what cannot be a series: refused below, and counted
+    } catch (const std::exception&) {         // no room for one more limit
+      return detail::Layers::refuse(this->core());
     }
     return detail::Layers::record(this->inner(), record);
   }

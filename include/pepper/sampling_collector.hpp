@@ -62,7 +62,8 @@ class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> 
     return detail::Gated(handle, is_sampled && (is_weighted || rate_ == 0) ? sampler_.gate() : detail::SampleGate{});
   }
   bool record_weighted(const detail::DynamicRecord& record) noexcept {
-    if (rate_ == 1) return detail::Layers::record(this->inner(), record);
+    // Nor is what would be refused.
+    if (rate_ == 1 || !detail::Layers::may_sample(this->core(), record)) return detail::Layers::record(this->inner(), record);
     if (!sampler_.gate().pass()) return true;
     detail::DynamicRecord kept = record;
     kept.weight /= rate_;

@@ -30,6 +30,13 @@ class Layer {
   std::shared_ptr<const Snapshot> flush() { return inner_.flush(); }
   [[nodiscard]] CollectorStats stats() const { return inner_.stats(); }
   [[nodiscard]] std::remove_reference_t<Inner>& inner() noexcept { return inner_; }
+  [[nodiscard]] MetricsCollector& core() noexcept {
+    if constexpr (std::is_same_v<Inner, MetricsCollector&>) {
+      return inner_;
+    } else {
+      return inner_.core();
+    }
+  }
 
  protected:
   explicit Layer(Inner&& inner) : inner_(std::forward<Inner>(inner)) {}
@@ -59,6 +66,7 @@ RateLimitedCollector(Inner&&, double) -> RateLimitedCollector<Inner>;
 template <class Inner>
 class BatchCollector : public Layer<Inner> {
  public:
+  static constexpr std::size_t kMostRecords = std::size_t{1} << 20;
   explicit BatchCollector(Inner inner, std::size_t = 100) : Layer<Inner>(std::forward<Inner>(inner)) {}
   void hand_over() noexcept {}
 };
@@ -70,6 +78,7 @@ BatchCollector(Inner&&, std::size_t) -> BatchCollector<Inner>;
 struct Aggregate {
   std::uint64_t count = 0;
   double min = std::numeric_limits<double>::quiet_NaN(), max = min, last = min;
+  void add(double) noexcept {}
   [[nodiscard]] double sum() const noexcept { return 0; }
   [[nodiscard]] double mean() const noexcept { return min; }
 };

@@ -1,14 +1,17 @@
 #pragma once
 
+#include <pepper/detail/clock.hpp>
 #include <pepper/handles.hpp>
 #include <pepper/scoped_timer.hpp>
 
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 namespace pepper {
 
@@ -29,6 +32,30 @@ concept Records = requires(const Handle& handle) {
 template <class Handle>
 concept Times = requires(const Handle& handle, std::chrono::steady_clock::duration duration) {
   handle.record(duration);
+};
+
+/// Times the scope it lives in into any handle that takes durations: what ScopedTimer is to a Timer. Owner thread only.
+template <class Handle>
+class [[nodiscard]] ScopeOf {
+ public:
+  ScopeOf() noexcept : is_running_(false) {}
+  explicit ScopeOf(Handle handle) noexcept : handle_(handle), start_(now_ticks()) {}
+  ScopeOf(ScopeOf&& other) noexcept : handle_(other.handle_), is_running_(std::exchange(other.is_running_, false)), start_(other.start_) {}
+  ScopeOf& operator=(ScopeOf&&) = delete;
+  ~ScopeOf() { stop(); }
+
+  std::chrono::nanoseconds stop() noexcept {
+    if (!std::exchange(is_running_, false)) return {};
+    const std::chrono::nanoseconds elapsed = to_nanoseconds(static_cast<std::int64_t>(now_ticks() - start_));
+    handle_.record(elapsed);
+    return elapsed;
+  }
+  void cancel() noexcept { is_running_ = false; }
+
+ private:
+  Handle handle_;
+  bool is_running_ = true;
+  std::uint64_t start_ = 0;
 };
 
 /// A handle whose calls a gate lets pass or not: the members of the handle it wraps, as free to copy. Each value of a span passes by
@@ -79,7 +106,7 @@ class Gated {
   void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
 
   /// Times the scope it is kept in if the gate lets it pass, which is asked now: else it reads no clock.
-  [[nodiscard]] ScopedTimer scope() const noexcept requires Times<Handle> { return gate_.pass() ? handle_.scope() : ScopedTimer{}; }
+  [[nodiscard]] auto scope() const noexcept requires Times<Handle> { return gate_.pass() ? handle_.scope() : decltype(handle_.scope()){}; }
 
  private:
   Handle handle_;

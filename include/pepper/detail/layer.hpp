@@ -35,6 +35,11 @@ class Layers {
     return inner.record_weighted(record);
   }
 
+  /// False for what the collector would refuse, and of a gauge.
+  [[nodiscard]] static bool may_sample(MetricsCollector& core, const DynamicRecord& record) noexcept { return core.may_sample(record); }
+  /// Counts it in CollectorStats::rejected. False.
+  static bool refuse(MetricsCollector& core) noexcept { return core.refuse(); }
+
   /// Of a handle of the collector itself: where its records go, and what the next one carries beside its value.
   template <class Handle>
   [[nodiscard]] static const Target& target(const Handle& handle) noexcept {

@@ -22,6 +22,10 @@ class PendingRecords {
   PendingRecords& operator=(const PendingRecords&) = delete;
 
   void push(std::uint64_t place, std::uint64_t head, double value) noexcept {
+    if (is_handing_over_) [[unlikely]] {  // from an allocator that records what a hand-over allocates
+      const Record record{head, value};
+      return capture_records(place, &record, 1);
+    }
     if (place != place_) [[unlikely]] {
       hand_over();
       place_ = place;
@@ -31,14 +35,17 @@ class PendingRecords {
       hand_over();
   }
   void hand_over() noexcept {
+    is_handing_over_ = true;
     capture_records(place_, records_.get(), count_);
     count_ = 0;
+    is_handing_over_ = false;
   }
 
  private:
   std::unique_ptr<Record[]> records_;
   std::size_t size_, count_ = 0;
   std::uint64_t place_ = 0;
+  bool is_handing_over_ = false;
 };
 
 }  // namespace pepper::detail

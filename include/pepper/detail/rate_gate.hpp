@@ -30,7 +30,8 @@ class RateGate {
         slot_(index % RatePage::kSlots),
         number_(number) {}
 
-  /// Wait-free, owner thread only of the slot it finds; allocates for the first of 128 limits that a thread meets.
+  /// Lock-free, wait-free where it takes no credit; owner thread only of the slot it finds; allocates for the first of 128 limits that a
+  /// thread meets.
   [[nodiscard, gnu::always_inline]] bool pass() const noexcept {
     // [relaxed: this and what follows is written by its owner only, and read by the flusher one number at a time]
     auto& known = *reinterpret_cast<std::atomic<RatePage*>*>(reinterpret_cast<char*>(this_thread_slots()) + page_);
@@ -41,10 +42,10 @@ class RateGate {
           slot.credit.store(credit - 1, std::memory_order_relaxed);                      // [relaxed: owner only]
           return true;
         }
-        // [relaxed: a tick says only: look again]
-        if (slot.tick.load(std::memory_order_relaxed) == rate_tick.load(std::memory_order_relaxed)) {
-          // [relaxed: owner writes it, a count that guards no data]
-          slot.refused.store(slot.refused.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        // Now and then it looks at the clock all the same: there may be no flusher. [relaxed: owner only; a tick says only: look again]
+        const std::uint64_t refused = slot.refused.load(std::memory_order_relaxed) + 1;
+        if (slot.tick.load(std::memory_order_relaxed) == rate_tick.load(std::memory_order_relaxed) && refused % 256 != 0) {
+          slot.refused.store(refused, std::memory_order_relaxed);  // [relaxed: owner writes it, a count that guards no data]
           return false;
         }
       }

@@ -25,7 +25,7 @@ class SampleGate {
       gap.store(at - 1, std::memory_order_relaxed);  // [relaxed: owner only]
       return false;
     }
-    return pass_slow(at);
+    return one_ == 1 || pass_slow(at);
   }
 
  private:
