@@ -5,6 +5,7 @@
 
 #include "place.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -17,8 +18,8 @@ namespace pepper::detail {
 struct SeriesExemplars {
   std::uint32_t index = 0;
   std::uint8_t largest = 0, latest = 0;  ///< which of the two
-  Tags metadata[2];
-  Exemplar exemplars[2];
+  std::array<Tags, 2> metadata;
+  std::array<Exemplar, 2> exemplars;
 };
 
 /// Where records leave their metadata until the next snapshot takes it: a slot for each series that ever had any, in address space that

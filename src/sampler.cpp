@@ -11,6 +11,7 @@
 #include <mutex>
 #include <random>
 #include <stdexcept>
+#include <string>
 
 namespace pepper::detail {
 
@@ -75,6 +76,11 @@ std::uint64_t draw(double rate, std::uint64_t& random, std::uint64_t most) noexc
   const bool is_kept = skipped == 0 && rate != 0;
   gap.store(one_ - 1 + (is_kept || rate == 0 ? draw(rate, random, kMostGap) : skipped - 1), std::memory_order_relaxed);  // [relaxed: owner]
   return is_kept;
+}
+
+double checked_sample_rate(double rate) {
+  if (rate == 0 || (rate >= 1e-9 && rate <= 1)) return rate;
+  throw std::invalid_argument("SamplingCollector: rate is " + std::to_string(rate) + "; it must be 0, or 1e-9 to 1");
 }
 
 Sampler::Sampler(double rate, std::uint64_t seed) {

@@ -106,6 +106,7 @@ TEST_CASE("a batch is larger than the pool, and nothing is lost") {
 TEST_CASE("each thread has a batch of its own, and what they hold adds up") {
   MetricsCollector collector(manual());
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&] {
       BatchCollector batch{collector, 77};

@@ -79,6 +79,7 @@ TEST_CASE("threads share the budget of a series, and all that they are refused i
   const auto counter = limited.counter("c");
   const auto begin = Steady::now();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([counter] {
       for (int i = 0; i < 100'000; ++i) counter.add();

@@ -219,6 +219,7 @@ TEST_CASE("threads sample by themselves, each its own calls, and what they keep 
     SamplingCollector sampled{collector, 0.1, static_cast<std::uint64_t>(run + 1)};
     const auto counter = sampled.counter("c");
     std::vector<std::thread> threads;
+    threads.reserve(3);
     for (int t = 0; t < 3; ++t) {
       threads.emplace_back([counter] {
         for (int i = 0; i < 2'000; ++i) counter.add();

@@ -12,7 +12,6 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <exception>
 #include <initializer_list>
 #include <limits>
 #include <map>
@@ -127,6 +126,8 @@ struct AggregateKeyLess {
   }
 };
 using Aggregates = std::map<AggregateKey, Aggregate, AggregateKeyLess>;
+/// False: no memory.
+[[nodiscard]] __attribute__((visibility("default"))) bool try_add(Aggregates& to, const DynamicRecord& record) noexcept;
 
 }  // namespace detail
 
@@ -182,11 +183,7 @@ class AggregatingCollector : public detail::Layer<AggregatingCollector<Inner>, I
   }
   bool record_weighted(const detail::DynamicRecord& record) noexcept {
     const bool is_recorded = detail::Layers::record(this->inner(), record);
-    try {
-      if (is_recorded) (*aggregates_)[key(record.name, record.tags)].add(record.value);
-    } catch (const std::exception&) {  // no memory for it
-      return false;
-    }
+    if (is_recorded && !detail::try_add(*aggregates_, record)) return false;
     return is_recorded;
   }
 

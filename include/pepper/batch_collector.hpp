@@ -12,11 +12,9 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
-#include <exception>
 #include <initializer_list>
 #include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,16 +55,16 @@ class Batch {
     values_.push_back({&bound, value});
     if (values_.size() == size_) hand_over_bound();
   }
-  void push(Inner& inner, const DynamicRecord& record) {
-    const Tags own(record.tags.data(), record.tags.size()), own_metadata(record.metadata.data(), record.metadata.size());
-    const auto time = record.time == std::chrono::system_clock::time_point{} ? std::chrono::system_clock::now() : record.time;
-    metrics_.push_back({{std::string(record.name), record.value, time, own, own_metadata}, record.weight});
-    if (metrics_.size() == size_) hand_over(inner);
+  /// False: no memory.
+  [[nodiscard]] bool try_push(Inner& inner, const DynamicRecord& record) noexcept {
+    if (!metrics_.try_push(record)) return false;
+    if (metrics_.all().size() == size_) hand_over(inner);
+    return true;
   }
   void hand_over(Inner& inner) noexcept {
     records_.hand_over();
     hand_over_bound();
-    for (const Weighted& of : metrics_)
+    for (const PendingMetrics::Weighted& of : metrics_.all())
       Layers::record(inner, {of.metric.name, of.metric.value, of.metric.tags, of.metric.metadata, of.metric.timestamp, of.weight});
     metrics_.clear();
   }
@@ -77,10 +75,6 @@ class Batch {
     const Bound* bound;
     double value;
   };
-  struct Weighted {
-    Metric metric;
-    double weight;
-  };
 
   void hand_over_bound() noexcept {
     for (const Value& value : values_) value.bound->record(value.value);
@@ -90,7 +84,7 @@ class Batch {
   std::size_t size_;
   PendingRecords records_;
   std::vector<Value> values_;
-  std::vector<Weighted> metrics_;
+  PendingMetrics metrics_;
   std::vector<std::unique_ptr<Bound>> bound_;
 };
 
@@ -165,8 +159,7 @@ class Batched {
 /// exception too. Until then nobody else sees them.
 ///
 ///     #include <pepper/pepper.hpp>
-///     #include <stdexcept>
-///
+///     ///
 ///     int main() {
 ///       pepper::MetricsCollector collector;
 ///       try {
@@ -194,7 +187,7 @@ class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
 
   /// `batch_size`: records, 1 to 2^20, 16 bytes each, taken now. Throws std::invalid_argument, std::bad_alloc.
   explicit BatchCollector(Inner inner, std::size_t batch_size = 100)
-      : Base(std::forward<Inner>(inner)), batch_(std::make_unique<Batch>(checked(batch_size))) {}
+      : Base(std::forward<Inner>(inner)), batch_(std::make_unique<Batch>(detail::checked_batch_size(batch_size))) {}
   BatchCollector(BatchCollector&&) noexcept = default;
   BatchCollector& operator=(BatchCollector&&) = delete;
   ~BatchCollector() {
@@ -212,10 +205,6 @@ class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
  private:
   friend detail::Layers;
 
-  [[nodiscard]] static std::size_t checked(std::size_t size) {
-    if (size >= 1 && size <= kMostRecords) return size;
-    throw std::invalid_argument("BatchCollector: batch_size is " + std::to_string(size) + "; it must be 1 to 1048576");
-  }
   template <class Handle>
   [[nodiscard]] auto bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
     auto handle = detail::Layers::bind<Handle>(this->inner(), name, tags, options, weight, is_weighted);
@@ -223,12 +212,8 @@ class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
   }
   /// Copies them: true as long as there is memory; what is refused later is counted in CollectorStats::rejected.
   bool record_weighted(const detail::DynamicRecord& record) noexcept {
-    try {
-      batch_->push(this->inner(), record);
-      return true;
-    } catch (const std::exception&) {  // no memory for it: then at once
-      return detail::Layers::record(this->inner(), record);
-    }
+    // Where there is no memory for it, at once.
+    return batch_->try_push(this->inner(), record) || detail::Layers::record(this->inner(), record);
   }
 
   std::unique_ptr<Batch> batch_;

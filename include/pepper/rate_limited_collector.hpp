@@ -8,8 +8,6 @@
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/rate_gate.hpp>
 
-#include <exception>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,15 +40,11 @@ class RateLimitedCollector : public detail::Layer<RateLimitedCollector<Inner>, I
  public:
   /// `max_per_second`: 0 (nothing passes), or 1e-6 to 1e12. Throws std::invalid_argument.
   RateLimitedCollector(Inner inner, double max_per_second)
-      : Base(std::forward<Inner>(inner)), limiter_(this->core(), checked(max_per_second)) {}
+      : Base(std::forward<Inner>(inner)), limiter_(this->core(), detail::checked_rate_limit(max_per_second)) {}
 
  private:
   friend detail::Layers;
 
-  [[nodiscard]] static double checked(double rate) {
-    if (rate == 0 || (rate >= 1e-6 && rate <= 1e12)) return rate;
-    throw std::invalid_argument("RateLimitedCollector: max_per_second is " + std::to_string(rate) + "; it must be 0, or 1e-6 to 1e12");
-  }
   template <class Handle>
   [[nodiscard]] auto bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
     auto handle = detail::Layers::bind<Handle>(this->inner(), name, tags, options, weight, is_weighted);
@@ -58,12 +52,9 @@ class RateLimitedCollector : public detail::Layer<RateLimitedCollector<Inner>, I
   }
   /// Looks for the limit by name and tags at each call, under a mutex: to record often, bind.
   bool record_weighted(const detail::DynamicRecord& record) noexcept {
-    try {
-      if (record.value == record.value && !limiter_.gate(record.name, record.tags).pass()) return true;
-    } catch (const std::invalid_argument&) {  // what cannot be a series: refused below, and counted
-    } catch (const std::exception&) {         // no room for one more limit
-      return detail::Layers::refuse(this->core());
-    }
+    const auto verdict = limiter_.judge(record);
+    if (verdict == detail::RateLimiter::Verdict::refuse) return true;
+    if (verdict == detail::RateLimiter::Verdict::no_room) return detail::Layers::refuse(this->core());
     return detail::Layers::record(this->inner(), record);
   }
 

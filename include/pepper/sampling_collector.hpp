@@ -9,7 +9,6 @@
 #include <pepper/detail/sample_gate.hpp>
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,15 +44,11 @@ class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> 
   /// calls are kept at each run, in each thread by the order in which threads first record. Throws std::invalid_argument,
   /// std::length_error where 1,023 of these live.
   SamplingCollector(Inner inner, double rate, std::uint64_t seed = 0)
-      : Base(std::forward<Inner>(inner)), rate_(checked(rate)), sampler_(rate, seed) {}
+      : Base(std::forward<Inner>(inner)), rate_(detail::checked_sample_rate(rate)), sampler_(rate, seed) {}
 
  private:
   friend detail::Layers;
 
-  [[nodiscard]] static double checked(double rate) {
-    if (rate == 0 || (rate >= 1e-9 && rate <= 1)) return rate;
-    throw std::invalid_argument("SamplingCollector: rate is " + std::to_string(rate) + "; it must be 0, or 1e-9 to 1");
-  }
   template <class Handle>
   [[nodiscard]] auto bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
     const bool is_sampled = !std::same_as<Handle, Gauge> && rate_ != 1;

@@ -2,6 +2,7 @@
 
 #include <pepper/config.hpp>
 #include <pepper/detail/capture.hpp>
+#include <pepper/detail/dynamic_record.hpp>
 #include <pepper/detail/record.hpp>
 
 #include <cstddef>
@@ -11,6 +12,10 @@
 
 #pragma GCC visibility push(default)
 namespace pepper::detail {
+
+/// What it is given, where that is one. Throws std::invalid_argument: see BatchCollector. Here and not in a template, as programs without
+/// exceptions include that.
+[[nodiscard]] std::size_t checked_batch_size(std::size_t size);
 
 /// Records that wait to be appended at once. Owner thread only.
 class PendingRecords {
@@ -46,6 +51,22 @@ class PendingRecords {
   std::size_t size_, count_ = 0;
   std::uint64_t place_ = 0;
   bool is_handing_over_ = false;
+};
+
+/// Records by name that wait. Owner thread only.
+class PendingMetrics {
+ public:
+  struct Weighted {
+    Metric metric;
+    double weight;
+  };
+  /// Copies it. False: no memory.
+  [[nodiscard]] bool try_push(const DynamicRecord& record) noexcept;
+  [[nodiscard]] const std::vector<Weighted>& all() const noexcept { return all_; }
+  void clear() noexcept { all_.clear(); }
+
+ private:
+  std::vector<Weighted> all_;
 };
 
 }  // namespace pepper::detail

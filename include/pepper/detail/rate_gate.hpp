@@ -12,6 +12,10 @@
 #pragma GCC visibility push(default)
 namespace pepper::detail {
 
+/// What it is given, where that is one. Throws std::invalid_argument: see RateLimitedCollector. Here and not in a template, as programs
+/// without exceptions include that.
+[[nodiscard]] double checked_rate_limit(double rate);
+
 class Collector;
 class RateLimitGroup;
 
@@ -74,6 +78,12 @@ class RateLimiter {
 
   /// The same for every bind of a series. Throws std::bad_alloc, std::length_error where 131,071 limits live.
   [[nodiscard]] RateGate gate(std::string_view name, TagsView tags) const;
+  enum class Verdict : std::uint8_t {
+    pass,     ///< also what the collector will refuse: it counts that
+    refuse,   ///< and it is counted
+    no_room,  ///< for one more limit
+  };
+  [[nodiscard]] Verdict judge(const DynamicRecord& record) const noexcept;
 
  private:
   std::shared_ptr<RateLimitGroup> group_;

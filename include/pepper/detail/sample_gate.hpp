@@ -10,6 +10,10 @@
 #pragma GCC visibility push(default)
 namespace pepper::detail {
 
+/// What it is given, where that is one. Throws std::invalid_argument: see SamplingCollector. Here and not in a template, as programs
+/// without exceptions include that.
+[[nodiscard]] double checked_sample_rate(double rate);
+
 /// A sampler's decisions: one gap for each thread, drawn from the geometric distribution, counts down the calls until the next kept one.
 /// The gap has no memory, so that one serves all series. Trivially copyable. A default-constructed gate lets all pass; one whose sampler is
 /// gone, none.
