@@ -83,6 +83,7 @@ class RateLimiter {
     refuse,   ///< and it is counted
     no_room,  ///< for one more limit
   };
+  /// Finds or makes the limit of the record's series, and asks it. Takes a mutex; thread-safe.
   [[nodiscard]] Verdict judge(const DynamicRecord& record) const noexcept;
 
  private:

@@ -22,7 +22,8 @@ static_assert(kParked % 4096 == 0);
 using Gap = std::atomic<std::uint64_t>;
 inline constexpr std::size_t kMaxSamplers = 1024;  ///< gap 0 is never given out
 
-/// What a thread knows of one rate limit: see RateGate. Written by its thread alone, and in a child.
+/// What a thread knows of one rate limit: see RateGate. Written by its thread alone, but that whoever ends the limit takes its number away,
+/// and that a child begins anew.
 struct RateSlot {
   std::atomic<std::uint64_t> number;   ///< of the limit that the rest is about
   std::atomic<std::uint64_t> credit;   ///< calls that may pass
