@@ -37,7 +37,7 @@ Collector::Bound Collector::bind(Kind kind, std::string_view name, TagsView tags
   is_weighted = part != nullptr;
   const SeriesEntry& entry = is_weighted ? *part : whole;
   // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-  std::atomic<std::uint32_t>* const tickets = entry.tickets.load(std::memory_order_acquire);
+  std::atomic<std::uint32_t>* const tickets = place_.tickets(entry.tickets.load(std::memory_order_acquire));
   // [extra:acquire] pairs with [extra:release] in Registry::use_extra(). A gauge's handle where the first bind wanted times has tickets.
   if (entry.extra_use.load(std::memory_order_acquire) == ExtraUse::time && kind != Kind::gauge)
     return {{make_head(entry.number, static_cast<std::uint32_t>(place_.offset())), kTimedPlace}, tickets};

@@ -194,17 +194,10 @@ void Place::stop_blocking() noexcept {
   space_.notify_all();
 }
 
-std::atomic<std::uint32_t>* Place::new_tickets() {
-  constexpr std::size_t kPerPage = kPageBytes / kTicketBytes;
-  if (tickets_used_ == ticket_pages_.size() * kPerPage) {
-    ticket_pages_.reserve(ticket_pages_.size() + 1);
-    void* const page = map_pages(kPageBytes);
-    if (page == nullptr) throw std::bad_alloc{};
-    touch_pages(page, kPageBytes);  // here, and not by a thread that sets the gauge
-    ticket_pages_.push_back(static_cast<unsigned char*>(page));
-  }
-  const std::size_t i = tickets_used_++;
-  return reinterpret_cast<std::atomic<std::uint32_t>*>(ticket_pages_[i / kPerPage] + i % kPerPage * kTicketBytes);
+std::uint32_t Place::new_tickets() noexcept {
+  unsigned char* const at = tickets_ + std::size_t{tickets_used_} * kTicketBytes;
+  if (reinterpret_cast<std::uintptr_t>(at) % kPageBytes == 0) touch_pages(at, kPageBytes);  // here, and not by a thread that sets the gauge
+  return ++tickets_used_;
 }
 
 SignalSeries& Place::new_signal_series(std::uint32_t index) {

@@ -35,7 +35,8 @@ class Place {
   static void forget_signals() noexcept;
 
   /// With room for so many series of any one collector.
-  Place(std::uint32_t index, std::uint32_t room) : index_(index), series_(room) {}
+  Place(std::uint32_t index, std::uint32_t room)
+      : index_(index), series_(room), tickets_(map_array<unsigned char>(std::size_t{room} * kTicketBytes)) {}
 
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] std::uint64_t offset() const noexcept { return index_ * sizeof(Cursor); }
@@ -102,9 +103,13 @@ class Place {
   /// From now on nobody waits: OverflowPolicy::block drops, Cause::after_shutdown.
   void stop_blocking() noexcept;
   [[nodiscard]] Pressure& pressure() noexcept { return pressure_; }
-  /// A word for a gauge's tickets; 64 bytes apart, never freed, used again by the next collector. Throws std::bad_alloc. Under the
+  /// The number of a word for one more gauge's tickets. Words are 64 bytes apart, never freed, used again by the next collector. Under the
   /// registry's mutex.
-  [[nodiscard]] std::atomic<std::uint32_t>* new_tickets();
+  [[nodiscard]] std::uint32_t new_tickets() noexcept;
+  /// That word. 0: null.
+  [[nodiscard]] std::atomic<std::uint32_t>* tickets(std::uint32_t number) const noexcept {
+    return number == 0 ? nullptr : reinterpret_cast<std::atomic<std::uint32_t>*>(tickets_ + std::size_t{number - 1} * kTicketBytes);
+  }
   static constexpr std::size_t kTicketBytes = kCacheLine;
   /// A series for signal handlers to count in. Never freed or used again: a page of the collector's own, which gives its memory back as the
   /// collector leaves and keeps its address, so that a late handler does no harm. Throws std::bad_alloc. Under the registry's mutex.
@@ -153,9 +158,9 @@ class Place {
   std::atomic<std::size_t> pool_chunks_{0};
   std::size_t all_chunks_ = 0;
   std::vector<std::pair<void*, std::size_t>> arenas_;
-  std::vector<Chunk*> idle_;  ///< chunks of the pool while no collector is here
-  std::size_t tickets_used_ = 0;
-  std::vector<unsigned char*> ticket_pages_;
+  std::vector<Chunk*> idle_;      ///< chunks of the pool while no collector is here
+  unsigned char* const tickets_;  ///< addresses for as many as there may be series; takes memory where it is touched
+  std::uint32_t tickets_used_ = 0;
   std::size_t signals_used_ = 0;
   std::vector<unsigned char*> signal_pages_;
 };

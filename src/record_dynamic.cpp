@@ -21,7 +21,7 @@ using Time = std::chrono::system_clock::time_point;
       extra = time == Time{} ? coarse_time_extra() : to_time_extra(time);
     } else {
       // [tickets:acquire] pairs with [tickets:release] in Registry::give_tickets()
-      extra = next_gauge_ticket(*entry.tickets.load(std::memory_order_acquire));
+      extra = next_gauge_ticket(*place_at(place).tickets(entry.tickets.load(std::memory_order_acquire)));
     }
   }
   capture(place, make_head(entry.number, extra), value);

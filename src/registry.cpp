@@ -8,7 +8,8 @@
 
 namespace pepper::detail {
 
-/// Open addressing, at most half full. A slot is the hash's upper half and the index + 1; 0: empty. Filled slots never change.
+/// Open addressing, at most half full. A slot is the hash's upper half and the index + 1; 0: empty. Filled slots never change, until the
+/// table has a successor: then its memory goes, and whoever still searches there finds all slots empty.
 struct Registry::Table {
   explicit Table(std::size_t size)
       : pages(size * sizeof(std::uint64_t)), slots(reinterpret_cast<std::atomic<std::uint64_t>*>(pages.data())), mask(size - 1) {}
@@ -46,6 +47,14 @@ void Registry::probe_on(Probe& probe) const noexcept {
     const std::uint64_t slot =
         probe.table->slots[probe.slot].load(std::memory_order_acquire);  // [slot:acquire] pairs with [slot:release] in insert()
     if (slot == 0) {
+      // [table:acquire] pairs with [table:release] in add(). An old table whose memory is gone is no answer; the kernel has every thread
+      // see the successor before it takes the pages away.
+      const Table* const present = table_.load(std::memory_order_acquire);
+      if (present != probe.table) {
+        probe.table = present;
+        probe.slot = (probe.hash & present->mask) - 1;
+        continue;
+      }
       probe.index = kNone;
       return;
     }
@@ -90,6 +99,11 @@ bool Registry::try_charge(std::size_t bytes, std::size_t rest) noexcept {
   return true;
 }
 
+void Registry::give_back(std::size_t bytes) noexcept {
+  place_.budget().give_back(bytes);
+  bytes_ -= bytes;
+}
+
 void Registry::charge(std::size_t bytes) noexcept {
   place_.budget().take(bytes);
   bytes_ += bytes;
@@ -116,8 +130,11 @@ SeriesEntry* Registry::add(const SeriesKey& key, std::string_view flat, std::uin
   if (more_slots != 0) {
     auto larger = std::make_unique<Table>(more_slots);
     for (std::uint32_t i = 0; i < index; ++i) insert(*larger, hash_(entry(i).flat().data(), entry(i).flat().size()), i);
+    Table& smaller = *tables_.back();
     tables_.push_back(std::move(larger));
-    table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in start()
+    table_.store(tables_.back().get(), std::memory_order_release);  // [table:release] pairs with [table:acquire] in start() and probe_on()
+    release_pages(smaller.pages.data(), smaller.pages.size());
+    give_back(slots * sizeof(std::uint64_t));
   }
 
   SeriesEntry& made = store_.append(index, key, flat, entry_bytes);
@@ -156,8 +173,8 @@ SeriesEntry* Registry::find_or_add_overflow(const SeriesKey& key, const Nature& 
 }
 
 void Registry::give_tickets(SeriesEntry& entry) {
-  if (entry.tickets.load(std::memory_order_relaxed) != nullptr) return;  // [relaxed: written under the mutex]
-  std::atomic<std::uint32_t>* const tickets = place_.new_tickets();
+  if (entry.tickets.load(std::memory_order_relaxed) != 0) return;  // [relaxed: written under the mutex]
+  const std::uint32_t tickets = place_.new_tickets();
   entry.tickets.store(tickets, std::memory_order_release);  // [tickets:release] pairs with [tickets:acquire] in Collector::record()
 }
 
@@ -262,7 +279,7 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   }
   if (entry == nullptr) entry = find_or_add_overflow(key, nature);
   // [relaxed: written under the mutex]. For the handle, even where the series is another kind.
-  if (kind == Kind::gauge && entry->tickets.load(std::memory_order_relaxed) == nullptr) {
+  if (kind == Kind::gauge && entry->tickets.load(std::memory_order_relaxed) == 0) {
     give_tickets(*entry);
     charge(Place::kTicketBytes);
     // Tickets would be read as times.

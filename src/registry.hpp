@@ -143,6 +143,7 @@ class Registry {
   [[nodiscard]] static std::size_t text_bytes(const Nature& nature) noexcept;
   [[nodiscard]] bool try_charge(std::size_t bytes, std::size_t rest) noexcept;
   void charge(std::size_t bytes) noexcept;
+  void give_back(std::size_t bytes) noexcept;
   void insert(Table& table, std::uint64_t hash, std::uint32_t index) noexcept;
 
   Place& place_;
@@ -153,7 +154,7 @@ class Registry {
   SeriesStore store_;
   std::atomic<std::uint32_t> size_{0};
   std::atomic<Table*> table_;
-  std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; the others may still be being read
+  std::vector<std::unique_ptr<Table>> tables_;  ///< the present one last; of the others, which may still be being read, the addresses alone
   std::vector<std::unique_ptr<SeriesText>> texts_;
   std::vector<std::unique_ptr<const BucketLimits>> limits_;  ///< that are not the usual ones
   std::vector<std::unique_ptr<const PartNode>> parts_;

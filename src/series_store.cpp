@@ -54,13 +54,15 @@ SeriesEntry& SeriesStore::append(std::uint32_t index, const SeriesKey& key, std:
   made->flat_size = static_cast<std::uint16_t>(flat.size());
 
   const char* text = key_bytes;
-  made->name_size = static_cast<std::uint16_t>(take(text).size());
+  made->name_size = static_cast<std::uint8_t>(take(text).size());
   auto* const tags = reinterpret_cast<Tag*>(key_bytes + SeriesEntry::tags_at(flat.size()));
-  for (; made->tag_count < key.tags().size(); ++made->tag_count) {
+  const std::size_t tag_count = key.tags().size();
+  made->tag_count = static_cast<std::uint8_t>(tag_count & 63);  // all of it, as the compiler does not see
+  for (std::size_t i = 0; i < tag_count; ++i) {
     const std::string_view tag_key = take(text);
-    new (&tags[made->tag_count]) Tag{tag_key, take(text)};
+    new (&tags[i]) Tag{tag_key, take(text)};
   }
-  places()[index] = static_cast<std::uint32_t>((blocks_.size() - 1) * kUnitsPerBlock + used_ / sizeof(SeriesEntry));
+  places()[index] = static_cast<std::uint32_t>((blocks_.size() - 1) * kUnitsPerBlock + used_ / kUnit);
   used_ += size;
   return *made;
 }

@@ -1,6 +1,7 @@
 #include "collector_impl.hpp"
 #include "internals.hpp"
 #include "registry.hpp"
+#include "single_step.hpp"
 
 #include <atomic>
 #include <memory>
@@ -135,6 +136,34 @@ TEST_CASE("threads that intern the same series at once agree on each, and findin
       const std::string value = std::to_string((i * 7 + t * 50) % series);
       CHECK(seen[t][i] == bed.registry.find(SeriesKey("n", {{"k", value}})));
     }
+  }
+}
+
+TEST_CASE("a look-up finds its series, and no other, wherever it is when the table grows and the old one's memory goes") {
+  constexpr int kFirstTable = 256;  // series that the first table takes
+  const auto name_of = [](int i) { return "series" + std::to_string(i); };
+  for (const KeyHash hash : std::initializer_list<KeyHash>{one_bit, xxh3}) {
+    bool has_grown = true;
+    std::size_t step = 0;
+    for (; has_grown; step += hash == xxh3 ? 11 : 211) {
+      Bed bed(hash);
+      for (int i = 0; i < kFirstTable; ++i) (void)bed.intern(name_of(i));
+      const SeriesKey known("series77", {}), unknown("none", {});
+      const std::size_t before = bed.tenancy.place().budget().used();
+      std::uint32_t found = 0, found_none = 0;
+      has_grown = single_step::run(
+          step,
+          [&] {
+            found = bed.registry.find(known);
+            found_none = bed.registry.find(unknown);
+          },
+          [&] { (void)bed.intern(name_of(kFirstTable)); });
+      CAPTURE(step);
+      REQUIRE(found == 77);
+      REQUIRE(found_none == Registry::kNone);
+      if (has_grown) REQUIRE(bed.tenancy.place().budget().used() < before + 512 * 8 + 1'000);  // 1,024 slots for 512
+    }
+    CHECK((step > 50 || !single_step::kIsPossible));
   }
 }
 
