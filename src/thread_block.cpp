@@ -14,9 +14,10 @@ bool ThreadBlock::exchange(Word& expected, const Word& next) noexcept {
 }
 
 void ThreadBlock::move_cursor(Chunk* chunk, std::uint64_t epoch) noexcept {
-  chunk->epoch.store(epoch, std::memory_order_relaxed);      // [relaxed: published by the cursor, or by what follows]
-  chunk_.store(chunk, std::memory_order_release);            // [opened:release] pairs with [opened:acquire] in ThreadBlock::filled()
-  cursor_.store(chunk->first(), std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
+  chunk->epoch.store(epoch, std::memory_order_relaxed);  // [relaxed: published by the cursor, or by what follows]
+  chunk_.store(chunk, std::memory_order_release);        // [opened:release] pairs with [opened:acquire] in ThreadBlock::filled()
+  const std::uintptr_t at = chunk->at(Epoch::begin(epoch));
+  cursor_.store(at, std::memory_order_release);  // [cursor:release] pairs with [cursor:acquire] in ThreadBlock::filled()
 }
 
 void ThreadBlock::open(Chunk* first) noexcept {
@@ -29,8 +30,9 @@ bool ThreadBlock::seal_into(Chunk* fresh, ChunkQueue& sealed) noexcept {
   full->owner.store(this, std::memory_order_release);          // [sealed:release] pairs with [sealed:acquire] in ThreadBlock::pop_sealed()
   if (!sealed.try_push(queue_end().producer, full)) return false;
   Word word = look();
-  move_cursor(fresh, word.epoch + 1);
-  while (!exchange(word, {word.epoch + 1, 0, State::open, word.set, word.dirty})) continue;  // only a look of the drainer makes it fail
+  const std::uint64_t next = Epoch::next(word.epoch, false);
+  move_cursor(fresh, next);
+  while (!exchange(word, {next, 0, State::open, word.set, word.dirty})) continue;  // only a look of the drainer makes it fail
   return true;
 }
 
@@ -77,12 +79,13 @@ ThreadBlock::Word ThreadBlock::begin_fold() noexcept {
   return word;
 }
 
-void ThreadBlock::begin_again(Word was) noexcept {
-  move_cursor(chunk_.load(std::memory_order_relaxed), was.epoch + 1);  // [relaxed: owner writes it]
-  if (was.state != State::stolen && exchange(was, {was.epoch + 1, 0, State::open, was.set, true})) return;
+void ThreadBlock::begin_again(Word was, bool is_short) noexcept {
+  const std::uint64_t next = Epoch::next(was.epoch, is_short);
+  move_cursor(chunk_.load(std::memory_order_relaxed), next);  // [relaxed: owner writes it]
+  if (was.state != State::stolen && exchange(was, {next, Epoch::begin(next), State::open, was.set, true})) return;
   // Stolen: the fold is void. The other set is empty, and nobody but this thread changes a stolen word.
   const auto other = static_cast<std::uint8_t>(was.set ^ 1);
-  while (!exchange(was, {was.epoch + 1, 0, State::open, other, false})) continue;
+  while (!exchange(was, {next, Epoch::begin(next), State::open, other, false})) continue;
 }
 
 void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
@@ -98,7 +101,7 @@ void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
     word = folding;
     sets_[word.set].fold_prepared(records, count, table);
   }
-  begin_again(word);
+  begin_again(word, true);
 }
 
 void ThreadBlock::lose_own(Found cause) noexcept {
@@ -110,7 +113,7 @@ void ThreadBlock::lose_own(Found cause) noexcept {
     word = folding;
     sets_[word.set].add_loss(cause, kChunkRecords - word.taken);
   }
-  begin_again(word);
+  begin_again(word, false);
 }
 
 void ThreadBlock::touch(std::uint32_t series, std::uint32_t distributions, bool has_checks) noexcept {
@@ -149,14 +152,14 @@ ThreadBlock::Claim ThreadBlock::claim(Record* buffer, bool always_exchange) noex
       sets_[word.set ^ 1].clear();  // the owner has left the stolen set
       stolen_is_uncleared_ = false;
     }
-    const std::uint32_t taken = word.epoch == claimed_.epoch ? claimed_.taken : 0;
+    const std::uint32_t taken = word.epoch == claimed_.epoch ? claimed_.taken : Epoch::begin(word.epoch);
     Claim claim{Claim::How::no_set, word.set, stamp_of(word.epoch), 0};
     if (word.state == State::open) {
       // After a failed try the chunk that was open then is queued or folded, and the new one began after this call: the set alone matters.
       const Filled part = is_first_try ? filled(word) : Filled{taken, nullptr};
-      if (part.chunk != nullptr && part.records > taken) {
-        copy(buffer, *part.chunk, taken, part.records);
-        claim.records = part.records - taken;
+      if (part.chunk != nullptr && part.end > taken) {
+        copy(buffer, *part.chunk, taken, part.end);
+        claim.records = part.end - taken;
       }
       if (claim.records == 0 && !word.dirty && !always_exchange) {
         const Word seen = look();
@@ -191,14 +194,14 @@ bool ThreadBlock::has_left(std::uint64_t epoch) const noexcept { return look().e
 std::uint64_t ThreadBlock::position() const noexcept {
   Word word = look();
   for (int tries = 0; tries < 64; ++tries) {
-    const std::uint64_t before = (word.epoch - 1) * kChunkRecords;
-    if (word.state != State::open) return before + kChunkRecords;
-    const std::uint32_t records = filled(word).records;
+    if (word.state != State::open) return Epoch::position(word.epoch, kChunkRecords);
+    const std::uint32_t end = filled(word).end;
     const Word again = look();
-    if (again.bits() == word.bits()) return before + records;
+    if (again.bits() == word.bits()) return Epoch::position(word.epoch, end);
     word = again;
   }
-  return (word.epoch - 1) * kChunkRecords + (word.epoch == claimed_.epoch ? claimed_.taken : 0);  // not the newest, but never too many
+  // Not the newest, but never too many.
+  return Epoch::position(word.epoch, word.epoch == claimed_.epoch ? claimed_.taken : Epoch::begin(word.epoch));
 }
 
 void ThreadBlock::release_sets() noexcept {
@@ -225,7 +228,8 @@ void ThreadBlock::start_over() noexcept {
   claimed_ = previous_ = {};
   marked_epoch_ = 0;
   stolen_is_uncleared_ = false;
-  word_.store(Word{1, 0, State::open, 0, false}.bits(), std::memory_order_relaxed);  // [relaxed: no other thread knows it before settled]
+  word_.store(Word{Epoch::kFirst, 0, State::open, 0, false}.bits(),
+              std::memory_order_relaxed);  // [relaxed: no other thread knows it before settled]
   open(first_chunk_);
 }
 

@@ -79,9 +79,10 @@ class Driver {
     recorded.add(index, value);
     ++records;
   }
-  /// So that the open chunk has that many. Few are of a distribution, so that each stage of a fold is worth a good part of its steps.
+  /// So that the open chunk has that many, or is full. Few are of a distribution, so that each stage of a fold is worth a good part of its
+  /// steps.
   void record_up_to(std::uint32_t filled) noexcept {
-    while (!is_full() && Chunk::filled(cursor.load()) < filled)
+    while (!is_full() && Chunk::filled(cursor.load()) < filled + ThreadBlock::Epoch::begin(Chunk::of(cursor.load())->epoch.load()))
       record(records % 16 == 5 ? kDistributed : records % 3, static_cast<double>(records % 1000 + 1));
   }
   void seal() noexcept { is_sealed = free_count_ != 0 && block.seal_into(free_[--free_count_], sealed); }

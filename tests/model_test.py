@@ -56,6 +56,7 @@ PLANTED = [
     ("THREAD_WAITS", "capture", {"STOPS": 2}),
     ("DRAINER_WAITS", "capture", {"RECORDS": 4, "STOPS": 1}),
     ("PARKED_BLINDLY", "gate", {"RECORDS": 4}),
+    ("SHORT_FORGOTTEN", "capture", {}),
     ("STALE_ID_FOLDED", "gate", {"RECORDS": 4, "TENANTS": 1}),
 ]
 

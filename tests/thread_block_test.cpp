@@ -3,6 +3,59 @@
 
 using namespace internals;
 using How = ThreadBlock::Claim::How;
+using Epoch = ThreadBlock::Epoch;
+
+namespace {
+
+constexpr std::uint64_t kFirstEpoch = Epoch::kFirst, kSecondEpoch = Epoch::next(kFirstEpoch, false);
+
+}  // namespace
+
+TEST_CASE("an epoch says how many records came before its chunk, and chunks' epochs and stamps go up") {
+  std::uint64_t position = 0, epoch = Epoch::kFirst;
+  for (int i = 0; i < 1000; ++i) {
+    const bool is_short = i % 3 == 0 || i % 7 == 0;
+    const std::uint32_t begin = Epoch::begin(epoch);
+    CHECK(Epoch::position(epoch, begin) == position);
+    CHECK(Epoch::position(epoch, kChunkRecords) == position + kChunkRecords - begin);
+    position += kChunkRecords - begin;
+    const std::uint64_t next = Epoch::next(epoch, is_short);
+    CHECK((next >> 2) > (epoch >> 2));
+    CHECK(Epoch::begin(next) == (is_short ? kChunkRecords / 3 : 0));
+    epoch = next;
+  }
+}
+
+TEST_CASE("after a fold of its own a thread fills two thirds of its chunk, so that its next fold is shorter") {
+  Driver driver;
+  driver.record_up_to(kChunkRecords);
+  driver.fold_own();
+  const std::uint64_t before = driver.records;
+  driver.record_up_to(kChunkRecords);
+  CHECK(driver.records - before == kChunkRecords * 2 / 3);
+  driver.look();
+  driver.seal();
+  REQUIRE(driver.is_sealed);
+  const std::uint64_t sealed = driver.records;
+  driver.record_up_to(kChunkRecords);
+  CHECK(driver.records - sealed == kChunkRecords);
+  driver.look();
+  CHECK(driver.taken == driver.recorded);
+  CHECK(driver.block.position() == driver.records);
+}
+
+TEST_CASE("a short chunk that no look has met is taken from where it begins") {
+  Driver driver;
+  driver.record_up_to(kChunkRecords);
+  driver.fold_own();
+  driver.record_up_to(kChunkRecords);
+  driver.seal();  // as after a change of the policy
+  REQUIRE(driver.is_sealed);
+  driver.record_up_to(3);
+  driver.look();
+  CHECK(driver.taken == driver.recorded);
+  CHECK(driver.block.taken_position() == driver.records);
+}
 
 TEST_CASE("a look takes what is in the open chunk, and the next one only what came after") {
   Driver driver;
@@ -25,7 +78,7 @@ TEST_CASE("a full chunk is taken while the cursor still stands behind its end, a
   CHECK(driver.claim().records == 0);
   driver.seal();
   REQUIRE(driver.is_sealed);
-  CHECK(driver.block.taken_of(1) == kChunkRecords);
+  CHECK(driver.block.taken_of(kFirstEpoch) == kChunkRecords);
   driver.drain();
   CHECK(driver.taken == driver.recorded);
 }
@@ -36,8 +89,8 @@ TEST_CASE("a sealed chunk is taken out of the queue, and its owner's next one fr
   driver.seal();
   driver.record_up_to(7);
   CHECK(driver.claim().records == 7);
-  CHECK(driver.block.taken_of(1) == 0);
-  CHECK(driver.block.taken_of(2) == 7);
+  CHECK(driver.block.taken_of(kFirstEpoch) == 0);
+  CHECK(driver.block.taken_of(kSecondEpoch) == 7);
   driver.drain();
   CHECK(driver.taken == driver.recorded);
 }
@@ -52,8 +105,8 @@ TEST_CASE("what was taken of a chunk is known until the chunk comes out of the q
   (void)driver.claim();
   driver.record_up_to(6);
   (void)driver.claim();
-  CHECK(driver.block.taken_of(1) == 10);
-  CHECK(driver.block.taken_of(2) == 6);
+  CHECK(driver.block.taken_of(kFirstEpoch) == 10);
+  CHECK(driver.block.taken_of(kSecondEpoch) == 6);
   driver.drain();
   CHECK(driver.taken == driver.recorded);
 }
@@ -61,10 +114,10 @@ TEST_CASE("what was taken of a chunk is known until the chunk comes out of the q
 TEST_CASE("a chunk has been left once the word says so") {
   Driver driver;
   driver.record_up_to(kChunkRecords);
-  CHECK_FALSE(driver.block.has_left(1));
+  CHECK_FALSE(driver.block.has_left(kFirstEpoch));
   driver.seal();
-  CHECK(driver.block.has_left(1));
-  CHECK_FALSE(driver.block.has_left(2));
+  CHECK(driver.block.has_left(kFirstEpoch));
+  CHECK_FALSE(driver.block.has_left(kSecondEpoch));
 }
 
 TEST_CASE("without a free chunk the records go to the thread's own set, which a look flips") {

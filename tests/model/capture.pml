@@ -52,7 +52,7 @@ proctype Thread(byte me) {
      STEP(
        chunk_[b] = POOL + b;
        chunk[POOL + b].epoch = EPOCH(word[b]);
-       cursor[b] = CURSOR(POOL + b, 0));
+       cursor[b] = CURSOR(POOL + b, BEGIN(EPOCH(word[b]))));
      STEP(listed = listed | BIT(b)) /* [blocks:release] */
   :: else
   fi;
@@ -81,14 +81,14 @@ inline add_position() {
   STEP(w = word[b]);
   i = 0;
   do
-  :: STATE(w) != OPEN -> position = position + EPOCH(w) * R; break
-  :: STATE(w) == OPEN && i == 2 -> position = position + (EPOCH(w) - 1) * R + (EPOCH(w) == claimed_epoch[b] -> claimed_taken[b] : 0); break
+  :: STATE(w) != OPEN -> position = position + POSITION(EPOCH(w), R); break
+  :: STATE(w) == OPEN && i == 2 -> position = position + POSITION(EPOCH(w), (EPOCH(w) == claimed_epoch[b] -> claimed_taken[b] : BEGIN(EPOCH(w)))); break
   :: STATE(w) == OPEN && i < 2 ->
      filled();
      c = NONE;
      STEP(seen = word[b]);
      if
-     :: seen == w -> position = position + (EPOCH(w) - 1) * R + part; part = 0; break
+     :: seen == w -> position = position + POSITION(EPOCH(w), part); part = 0; break
      :: else -> w = seen; part = 0
      fi;
      i++

@@ -7,7 +7,7 @@
 #define STOLEN_WHILE_PREPARING 2
 #define STOLEN_WHILE_FOLDING 3
 #define DRAINER_LOCALS \
-  byte claimed_epoch[THREADS] = 1, claimed_taken[THREADS], previous_epoch[THREADS] = 1, previous_taken[THREADS]; \
+  byte claimed_epoch[THREADS] = FIRST_EPOCH, claimed_taken[THREADS], previous_epoch[THREADS] = FIRST_EPOCH, previous_taken[THREADS]; \
   byte marked_epoch[THREADS], how[THREADS], set[THREADS], stamp[THREADS], records[THREADS], later[THREADS] = NONE; \
   bool stolen_is_uncleared[THREADS]; \
   byte copy[THREADS * R]; \
@@ -97,7 +97,7 @@ inline claim(always_exchange) {
        records[b] = 0;
        set[b] = SET(w);
        stamp[b] = STAMP(w);
-       taken = (EPOCH(w) == claimed_epoch[b] -> claimed_taken[b] : 0)
+       taken = (EPOCH(w) == claimed_epoch[b] -> claimed_taken[b] : BEGIN(EPOCH(w)))
      };
      if
      :: STATE(w) == STOLEN -> break
@@ -178,7 +178,7 @@ inline take_chunk() {
 #if BUG != BUG_RECYCLED_BEFORE_READ
     at = chunk[c].epoch;
 #endif
-    i = (at == claimed_epoch[b] -> claimed_taken[b] : (at == previous_epoch[b] -> previous_taken[b] : 0)); /* taken_of() */
+    i = (at == claimed_epoch[b] -> claimed_taken[b] : (at == previous_epoch[b] -> previous_taken[b] : (BUG == BUG_SHORT_FORGOTTEN -> 0 : BEGIN(at)))); /* taken_of() */
     if
     :: BUG == BUG_TAKEN_FORGOTTEN -> i = 0
     :: else

@@ -161,7 +161,7 @@ init {
     :: else -> break
     od;
     chunk_[0] = POOL;
-    chunk[POOL].epoch = 1;
+    chunk[POOL].epoch = FIRST_EPOCH;
     cursor[0] = CURSOR(POOL, 0);
     listed = BIT(0);
     run Thread(0);

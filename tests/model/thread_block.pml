@@ -47,6 +47,18 @@
 #define BUG_DRAINER_WAITS 19          /* a look waits for a fold to end */
 #define BUG_PARKED_BLINDLY 20         /* a thread parks without a second look at the gate */
 #define BUG_STALE_ID_FOLDED 21        /* a fold takes what came through a handle of an earlier collector */
+#define BUG_SHORT_FORGOTTEN 22        /* a queued chunk is taken from its start, where it was begun later */
+
+/* ThreadBlock::Epoch, in halves of a chunk instead of thirds: after a fold of its own a thread begins its chunk at record 1. */
+#define FIRST_EPOCH 2
+#define BEGIN(epoch) ((epoch) & 1)
+#define NEXT(epoch, is_short) ((epoch) - BEGIN(epoch) + 4 - 2 * BEGIN(epoch) + (is_short))
+#define POSITION(epoch, end) (((epoch) >> 1) - 1 + (end) - BEGIN(epoch))
+#if IS_LOSSY
+#define IS_SHORT 0
+#else
+#define IS_SHORT 1
+#endif
 
 /* ThreadBlock::Word: {epoch, taken, dirty, set, state}, compared and exchanged as one. */
 #define OPEN 0
@@ -88,7 +100,7 @@ typedef OverloadSet {
 OverloadSet sets[2 * THREADS];
 
 /* ThreadBlock, what thread and drainer share. */
-short word[THREADS] = WORD(1, 0, OPEN, 0, 0);
+short word[THREADS] = WORD(FIRST_EPOCH, 0, OPEN, 0, 0);
 byte chunk_[THREADS];
 byte cursor[THREADS];
 byte spare[THREADS] = NONE;
@@ -108,11 +120,11 @@ short recorded; /* by their threads, whatever became of them */
   fi
 
 /* move_cursor() */
-inline move_cursor(to) {
+inline move_cursor(to, epoch_) {
   GROUP {
-    STEP(chunk[to].epoch = EPOCH(w) + 1);
+    STEP(chunk[to].epoch = epoch_);
     STEP(chunk_[b] = to);
-    STEP(cursor[b] = CURSOR(to, 0))
+    STEP(cursor[b] = CURSOR(to, BEGIN(epoch_)))
   }
 }
 
@@ -120,14 +132,14 @@ inline move_cursor(to) {
 inline seal_into() {
 #if BUG == BUG_CURSOR_BEFORE_QUEUE
   STEP(w = word[b]; old = chunk_[b]);
-  move_cursor(fresh);
+  move_cursor(fresh, NEXT(EPOCH(w), 0));
   STEP(sealed[b]!old);
   is_done = true;
 #else
   if
   :: STEP(sealed[b]!chunk_[b]); /* ChunkQueue::try_push(), [sealed:release] */
      STEP(w = word[b]);
-     move_cursor(fresh);
+     move_cursor(fresh, NEXT(EPOCH(w), 0));
      is_done = true
   :: TRY_MAY_FAIL -> is_done = false
   fi;
@@ -135,10 +147,10 @@ inline seal_into() {
   if
   :: is_done ->
 #if BUG == BUG_SEAL_STORES_WORD
-     STEP(word[b] = WORD(EPOCH(w) + 1, 0, OPEN, SET(w), DIRTY(w)))
+     STEP(word[b] = WORD(NEXT(EPOCH(w), 0), 0, OPEN, SET(w), DIRTY(w)))
 #else
      do
-     :: STEP(EXCHANGE(WORD(EPOCH(w) + 1, 0, OPEN, SET(w), DIRTY(w))));
+     :: STEP(EXCHANGE(WORD(NEXT(EPOCH(w), 0), 0, OPEN, SET(w), DIRTY(w))));
         if
         :: is_done -> break
         :: else
@@ -230,10 +242,10 @@ inline fold_prepared() {
 
 /* begin_again(): the same chunk, emptied. */
 inline begin_again() {
-  move_cursor(chunk_[b]);
+  move_cursor(chunk_[b], NEXT(EPOCH(w), IS_SHORT));
   is_done = false;
   if
-  :: STATE(w) != STOLEN -> STEP(EXCHANGE(WORD(EPOCH(w) + 1, 0, OPEN, SET(w), 1)))
+  :: STATE(w) != STOLEN -> STEP(EXCHANGE(WORD(NEXT(EPOCH(w), IS_SHORT), IS_SHORT, OPEN, SET(w), 1)))
   :: else
   fi;
   if
@@ -242,7 +254,7 @@ inline begin_again() {
      sets[s].touched_count == 0 && sets[s].lost == 0;
 #endif
      do
-     :: STEP(EXCHANGE(WORD(EPOCH(w) + 1, 0, OPEN, (BUG == BUG_THEFT_UNSEEN -> SET(w) : 1 - SET(w)), 0)));
+     :: STEP(EXCHANGE(WORD(NEXT(EPOCH(w), IS_SHORT), IS_SHORT, OPEN, (BUG == BUG_THEFT_UNSEEN -> SET(w) : 1 - SET(w)), 0)));
         if
         :: is_done -> break
         :: else
