@@ -7,16 +7,18 @@
 
 namespace pepper {
 class Snapshot;
-}
+struct SeriesSnapshot;
+}  // namespace pepper
 
 namespace pepper::detail {
 
 struct RecordPiece;
 
-/// What a user's function runs for: a snapshot, or raw records; neither for what runs before a snapshot is taken.
+/// What a user's function runs for: a snapshot, raw records, or a series; none of them for what runs before a snapshot is taken.
 struct Occasion {
   const Snapshot* snapshot = nullptr;
   const RecordPiece* records = nullptr;
+  const SeriesSnapshot* series = nullptr;
 };
 
 /// A user's function between registration and the end of its Subscription. Thread-safe; the function runs with no lock held, on one thread

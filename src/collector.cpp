@@ -90,6 +90,10 @@ Subscription MetricsCollector::on_records(std::function<void(const RecordBatch&)
   return Subscription(collector_->on_records(std::move(callback)));
 }
 
+Subscription MetricsCollector::on_series(std::function<void(const SeriesSnapshot&)> callback) {
+  return Subscription(collector_->on_series(std::move(callback)));
+}
+
 Subscription MetricsCollector::add_exporter(ExporterOptions options, Exporter exporter) {
   return Subscription(collector_->add_exporter(std::move(options), std::move(exporter)));
 }

@@ -21,6 +21,7 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
     errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit, help or check; the first stays"});
   }
   start_flusher();
+  watch_.tell();
   return *interned.entry;
 }
 
@@ -48,8 +49,10 @@ RateGate Collector::limit(std::uint64_t group, std::string_view name, TagsView t
   require_settled();
   const SeriesKey key(name, tags);
   if (key.refusal().reason != nullptr) throw std::invalid_argument("a series that is none");  // whoever binds it is told more
+  const auto alive = weak_from_this().lock();                                                 // as in bind()
   const SeriesEntry& entry = *registry_->intern(key, Kind::summary, {}, false).entry;
   start_flusher();  // its looks are what fills budgets up
+  watch_.tell();
   return rate_limits_.get(group, entry.number - place_.series().base(), max_per_second);
 }
 

@@ -32,6 +32,12 @@ std::shared_ptr<Callback> Collector::on_records(std::function<void(const RecordB
   });
 }
 
+std::shared_ptr<Callback> Collector::on_series(std::function<void(const SeriesSnapshot&)> callback) {
+  const auto alive = weak_from_this().lock();  // it may destroy the MetricsCollector
+  require_settled();
+  return watch_.add(std::move(callback));
+}
+
 std::shared_ptr<Callback> Collector::add_exporter(ExporterOptions options, Exporter exporter) {
   require_settled();
   start_flusher();

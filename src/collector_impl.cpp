@@ -46,6 +46,7 @@ Collector::Collector(TelemetryConfig config, KeyHash hash)
       tenancy_(config_),
       place_(tenancy_.place()),
       registry_(std::make_shared<Registry>(place_, config_, hash)),
+      watch_(errors_, registry_),
       rate_limits_(place_),
       tap_(std::make_shared<RecordTap>(place_.budget())),
       delivery_(std::make_shared<Delivery>(errors_, tap_, config_.flush_mode == FlushMode::background)),

@@ -16,6 +16,7 @@
 #include "record_tap.hpp"
 #include "registry.hpp"
 #include "series_key.hpp"
+#include "series_watch.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -57,6 +58,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   [[nodiscard]] std::shared_ptr<Callback> observe(Gauge gauge, std::function<double()> read);
   [[nodiscard]] std::shared_ptr<Callback> on_snapshot(std::function<void(const Snapshot&)> callback);
   [[nodiscard]] std::shared_ptr<Callback> on_records(std::function<void(const RecordBatch&)> callback);
+  [[nodiscard]] std::shared_ptr<Callback> on_series(std::function<void(const SeriesSnapshot&)> callback);
   [[nodiscard]] std::shared_ptr<Callback> add_exporter(ExporterOptions options, Exporter exporter);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   [[nodiscard]] CollectorStats stats() const;
@@ -127,6 +129,7 @@ class Collector : public std::enable_shared_from_this<Collector> {
   const Tenancy tenancy_;
   Place& place_;
   const std::shared_ptr<Registry> registry_;
+  SeriesWatch watch_;
   RateLimits rate_limits_;
   const std::shared_ptr<RecordTap> tap_;  ///< its drainer's end: under drain_mutex_
   const std::shared_ptr<Delivery> delivery_;

@@ -110,6 +110,7 @@ const SeriesEntry* Collector::find_or_create(std::string_view name, TagsView tag
     if (entry != nullptr) return entry;  // not kept in the thread's cache, which is for keys that come again
     entry = registry_->intern(key, Kind::summary, {}, false).entry;
     start_flusher();
+    watch_.tell();
   }
   if (this_thread() == nullptr) const ThreadUse first_use;  // takes this thread's slots; none after its end was announced
   ThreadRecord* const thread = this_thread();

@@ -194,6 +194,10 @@ std::size_t Registry::bucket_bytes(const Nature& nature) noexcept {
 }
 
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
+  if (is_watched()) {
+    changed_.push_back(entry.number - base_);
+    charge(sizeof(std::uint32_t));
+  }
   charge(bucket_bytes(nature) + check_bytes(nature));
   if (!try_charge(text_bytes(nature), 0)) {  // it does without
     nature.unit = nature.help = {};
@@ -347,6 +351,17 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     if (++ordinary_ == max_series_) is_full_.store(true, std::memory_order_release);
     return made;
   });
+}
+
+std::size_t Registry::watch() {
+  const std::lock_guard lock(mutex_);
+  is_watched_.store(true, std::memory_order_relaxed);  // [relaxed: under the mutex]
+  return changed_.size();
+}
+
+std::uint32_t Registry::changed(std::size_t position) const {
+  const std::lock_guard lock(mutex_);
+  return position < changed_.size() ? changed_[position] : kNone;
 }
 
 SignalCell& Registry::signal_cell(const SeriesEntry& entry) {

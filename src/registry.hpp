@@ -91,6 +91,15 @@ class Registry {
     return newest_part_.load(std::memory_order_acquire);  // [part:acquire] pairs with [part:release] in intern_part()
   }
 
+  /// From now on it keeps what describes series anew; returns how often it has so far. Whoever makes a series that was not there before
+  /// finds is_watched() afterwards.
+  std::size_t watch();
+  [[nodiscard]] bool is_watched() const noexcept {
+    return is_watched_.load(std::memory_order_relaxed);  // [relaxed: set under the mutex that a series is made under]
+  }
+  /// The series that was described anew so many times after the first; kNone: none yet.
+  [[nodiscard]] std::uint32_t changed(std::size_t position) const;
+
   /// Where signal handlers count for a series. Throws std::bad_alloc, also where the budget has no page left.
   [[nodiscard]] SignalCell& signal_cell(const SeriesEntry& entry);
 
@@ -150,7 +159,7 @@ class Registry {
   const KeyHash hash_;
   const std::uint32_t base_;
   const std::uint32_t max_series_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   SeriesStore store_;
   std::atomic<std::uint32_t> size_{0};
   std::atomic<Table*> table_;
@@ -162,7 +171,8 @@ class Registry {
   std::unordered_set<std::string_view> names_;
   std::unordered_map<std::uint32_t, SignalCell*> signals_;  ///< by series number
   std::atomic<SeriesText*> fresh_texts_{nullptr};
-  std::atomic<bool> is_full_{false};
+  std::atomic<bool> is_full_{false}, is_watched_{false};
+  std::vector<std::uint32_t> changed_;
   std::uint32_t ordinary_ = 0;                                ///< series that max_series limits
   std::size_t kept_for_overflow_ = kSeriesBytes + 16 * 1024;  ///< so that the last overflow series can always be made
   std::size_t bytes_ = 0;                                     ///< taken from the budget

@@ -100,6 +100,11 @@ class MetricsCollector {
   /// RecordBatch::missed(). Over a subscription's life, records delivered and missed are those aggregated, exactly; what the fold refuses
   /// (NaN) is neither. Throws std::bad_alloc, also where memory_limit_bytes leaves no room.
   [[nodiscard]] Subscription on_records(std::function<void(const RecordBatch&)> callback);
+  /// Calls back with each series, as a snapshot has it before its first record (views live as long as the collector): with those that there
+  /// are before this returns; then with each new one, and again if it becomes another kind or is given unit and help, before the bind or
+  /// record(name, ...) that did it returns, on its thread; where the callback runs already, after that run. Under no lock, so it may bind.
+  /// Exceptions are counted and go to on_error. Throws std::bad_alloc.
+  [[nodiscard]] Subscription on_series(std::function<void(const SeriesSnapshot&)> callback);
   /// Gives each snapshot published to the exporter, on a thread of its own (FlushMode::manual: inside flush()), so that one that throws,
   /// hangs or is slow holds up nobody else: it skips to the latest, and CollectorStats::exporters says so. Throws std::invalid_argument.
   [[nodiscard]] Subscription add_exporter(ExporterOptions options, Exporter exporter);
