@@ -42,9 +42,10 @@ struct PrometheusOptions {
   std::map<std::string, PrometheusShape, std::less<>> shapes{};  ///< of series with these names, as pepper has them, instead
   bool suffixes = false;  ///< names end as is the custom: in the unit, and counters in `_total`, where they do not yet
   bool ledger = true;     ///< also pepper_recorded_total and other figures of CollectorStats. For one collector on a page
-  /// Called with each collision once: names that become the same, or kinds that contradict each other, of which the page shows one. Called
-  /// when the series are first seen: here and now, then as each snapshot is published. Also with what goes wrong in a scrape. On threads of
-  /// the collector or the server; empty: a line on stderr.
+  /// Called with each collision once: names, or labels of one name, that become the same, or kinds of one name that contradict each other,
+  /// of which the page shows one. Called when the second series is registered: with those that are there, here and now; then in the bind,
+  /// or the first record(name, ...), that made it, before that returns, by its thread. Also with what goes wrong in a scrape, by a thread
+  /// of the server. Under no lock; may bind. Empty: a line on stderr.
   std::function<void(std::string_view)> on_error{};
 };
 

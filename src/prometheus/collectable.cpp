@@ -1,13 +1,14 @@
 #include <pepper/prometheus.hpp>
 
+#include "collisions.hpp"
 #include "page.hpp"
 
 #include <prometheus/collectable.h>
 
 #include <cstdio>
 #include <exception>
-#include <mutex>
-#include <set>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,50 +17,24 @@ namespace pepper {
 
 namespace {
 
-class Page final : public prometheus::Collectable {
+/// Where trouble goes, and what of it was said. Thread-safe.
+class Voice {
  public:
-  Page(MetricsCollector& collector, PrometheusOptions options) : options_(std::move(options)), read_(collector.reader()) {
-    detail::check(options_);
-    look(*collector.snapshot());
-    names_ = collector.on_snapshot([this](const Snapshot& snapshot) { look(snapshot); });
-  }
+  explicit Voice(PrometheusOptions options) : options_(std::move(options)) { detail::check(options_); }
 
-  /// Called through C: throws nothing.
-  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
-    try {
-      const auto snapshot = read_();
-      if (snapshot == nullptr) return {};
-      detail::Plan plan = detail::make_plan(*snapshot, options_);
-      (void)report(plan.collisions);
-      return detail::make_page(*snapshot, options_, std::move(plan));
-    } catch (const std::exception& error) {
-      say(std::string("a scrape failed: ") + error.what());
-    } catch (...) {
-      say("a scrape failed");
-    }
-    return {};
-  }
+  [[nodiscard]] const PrometheusOptions& options() const noexcept { return options_; }
 
- private:
-  /// Series are never taken back, but can change their kind and shape once: where they are as many as before, the next scrape sees it.
-  void look(const Snapshot& snapshot) {
-    if (looked_at_ == snapshot.size()) return;
-    if (report(detail::make_plan(snapshot, options_).collisions)) looked_at_ = snapshot.size();
-  }
-
-  /// What was not said yet. False: somebody else is at it, the next time will do. Never waits: in a child it would for a thread that is not
-  /// there.
-  bool report(const std::vector<std::string>& collisions) const {
+  /// By one thread at a time.
+  void see(const SeriesSnapshot& series) {
+    if (is_seeing_) return;  // in a child that was forked in the midst of it
+    is_seeing_ = true;
     std::vector<std::string> news;
-    {
-      const std::unique_lock lock(mutex_, std::try_to_lock);
-      if (!lock.owns_lock()) return false;
-      for (const std::string& collision : collisions) {
-        if (said_.insert(collision).second) news.push_back(collision);
-      }
+    try {
+      news = collisions_.see(series);
+    } catch (const std::bad_alloc&) {  // that one is not looked at
     }
-    for (const std::string& collision : news) say(collision);
-    return true;
+    is_seeing_ = false;
+    for (const std::string& one : news) say(one);
   }
 
   void say(const std::string& what) const noexcept {
@@ -73,12 +48,38 @@ class Page final : public prometheus::Collectable {
     }
   }
 
+ private:
   const PrometheusOptions options_;
+  detail::Collisions collisions_{options_};
+  bool is_seeing_ = false;
+};
+
+class Page final : public prometheus::Collectable {
+ public:
+  Page(MetricsCollector& collector, PrometheusOptions options)
+      : voice_(std::make_shared<Voice>(std::move(options))), read_(collector.reader()) {
+    // With a share of its own: on_error may let go of the page.
+    names_ = collector.on_series([voice = voice_](const SeriesSnapshot& series) { voice->see(series); });
+  }
+
+  /// Called through C: throws nothing.
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
+    try {
+      const auto snapshot = read_();
+      if (snapshot == nullptr) return {};
+      return detail::make_page(*snapshot, voice_->options(), detail::make_plan(*snapshot, voice_->options()));
+    } catch (const std::exception& error) {
+      voice_->say(std::string("a scrape failed: ") + error.what());
+    } catch (...) {
+      voice_->say("a scrape failed");
+    }
+    return {};
+  }
+
+ private:
+  const std::shared_ptr<Voice> voice_;
   const std::function<std::shared_ptr<const Snapshot>()> read_;
-  std::size_t looked_at_ = 0;  // by one callback at a time
-  mutable std::mutex mutex_;
-  mutable std::set<std::string> said_;
-  Subscription names_;  // the last: it must be gone before what it uses
+  Subscription names_;
 };
 
 }  // namespace

@@ -22,9 +22,7 @@ struct Plan {
     std::vector<SeriesSnapshot> series{};  ///< of each metric
   };
   std::vector<Family> families;
-  /// What was said of series that are left out, and of labels that had to go by another name; each the same at every snapshot.
-  std::vector<std::string> collisions;
-  std::size_t left_out = 0;  ///< series
+  std::size_t left_out = 0;  ///< series: see Collisions
 };
 
 /// No two samples of it are the same, no two families claim a name. What is legal already keeps its name, else the first in the snapshot's

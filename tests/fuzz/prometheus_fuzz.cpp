@@ -18,7 +18,7 @@
 #include <string_view>
 
 /// Reads its input as series with any names, tags, units, helps and values, and shows them. Aborts where the page cannot be read back, has
-/// a line of somebody else's, or where not every series is on it or said to be missing.
+/// a line of somebody else's, or where not every series is on it, or counted as missing and said to be.
 
 using namespace pepper;
 
@@ -114,16 +114,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.suffixes = how % 2 == 1;
   if (how / 2 % 2 == 1) options.shape.type = PrometheusType::summary;
   if (how / 4 % 2 == 1) options.shape.buckets = {-1, 0, 1e-3, 1, 1e3};
-  options.on_error = [](std::string_view) {};
+  bool has_said = false;
+  options.on_error = [&has_said](std::string_view) { has_said = true; };
+  const bool is_early = how / 8 % 2 == 1;
+  auto page = is_early ? prometheus_collectable(collector, options) : nullptr;
   for (int i = 0; i < 64 && !input.is_at_end(); ++i) add_series(collector, input);
   const auto snapshot = collector.flush();
-  const auto page = prometheus_collectable(collector, options);
+  if (!is_early) page = prometheus_collectable(collector, options);
   const std::string text = prometheus::TextSerializer().Serialize(page->Collect());
   try {
     const prometheus_page::Page read(text);
     const auto missing = static_cast<std::size_t>(read.value("pepper_series_not_shown"));
     const auto unset = static_cast<std::size_t>(
         std::ranges::count_if(*snapshot, [](const SeriesSnapshot& series) { return series.kind == Kind::gauge && series.count == 0; }));
+    if (missing != 0 && !has_said) fail(std::to_string(missing) + " series are missing, and nothing was said", text);
     const std::size_t shown = series_on(read);
     if (shown + missing > snapshot->size() || shown + missing + unset < snapshot->size()) {
       fail(std::to_string(shown) + " series shown, " + std::to_string(missing) + " missing, of " + std::to_string(snapshot->size()), text);
