@@ -115,6 +115,12 @@ TEST_CASE("names are made legal, and are otherwise left alone") {
   CHECK(shown.said().empty());
 }
 
+TEST_CASE("labels of which no character is legal are told apart") {
+  Shown shown;
+  shown.collector.counter("c", {{"\xc3\xa4", "1"}, {"\xc3\xb6", "2"}, {"_", "3"}, {"__", "4"}, {"\xff", "5"}}).add();
+  CHECK(shown.page().value("c", {{"_", "3"}, {"_0", "4"}, {"_0_", "1"}, {"_0__", "2"}, {"_0___", "5"}}) == 1);
+}
+
 TEST_CASE("suffixes are given where they are asked for, once") {
   PrometheusOptions options;
   options.suffixes = true;

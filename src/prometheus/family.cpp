@@ -84,7 +84,7 @@ bool make_labels(std::span<const Tag> tags, Reserved reserved, Labels& labels,
     const auto is_taken = [&] { return std::ranges::any_of(labels, [&](const ClientMetric::Label& label) { return label.name == name; }); };
     while (!may_be_label(name, reserved) || is_taken()) {
       has_moved = may_be_label(name, reserved);
-      name += '_';
+      name += name == "_" ? '0' : '_';  // two in front are Prometheus' own
     }
     if (has_moved && on_moved) on_moved(*tag, name);
     labels.push_back({std::move(name), legal_text(tag->value)});
