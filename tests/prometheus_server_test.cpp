@@ -1,4 +1,4 @@
-#include "contract.hpp"
+#include "forked.hpp"
 #include "prometheus_http.hpp"
 #include "prometheus_page.hpp"
 
@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
@@ -69,6 +70,18 @@ TEST_CASE("a server outlives its collector") {
   const PrometheusServer server = serve_prometheus(*collector, "localhost:0");
   collector.reset();
   CHECK(scrape(server.port()).samples("c").empty());
+}
+
+TEST_CASE("a child may let go of its parent's server, which goes on there") {
+  MetricsCollector collector(background());
+  std::optional<PrometheusServer> server = serve_prometheus(collector, "127.0.0.1:0");
+  collector.counter("c").add();
+  CHECK(scrape(server->port()).value("c") == 1);
+  CHECK(forked::holds_in_child([&] {
+    server.reset();
+    return true;
+  }));
+  CHECK(scrape(server->port()).value("c") == 1);
 }
 
 TEST_CASE("scrapes from many clients, while threads record and collectors end, each get a whole page") {

@@ -55,7 +55,8 @@ struct PrometheusOptions {
 [[nodiscard]] std::shared_ptr<prometheus::Collectable> prometheus_collectable(MetricsCollector& collector, PrometheusOptions options = {});
 
 /// Serves one collector over HTTP, until it is destroyed, on threads of its own. Move-only, thread-compatible. May outlive the collector.
-/// Its end takes up to two seconds, as CivetWeb looks no more often. A child made by fork() has no server.
+/// Its end takes up to two seconds, as CivetWeb looks no more often. A child made by fork() has no server, and may let
+/// go of this.
 class [[nodiscard]] PrometheusServer {
  public:
   PrometheusServer(PrometheusServer&&) noexcept;

@@ -4,8 +4,10 @@
 
 #include <prometheus/exposer.h>
 
+#include <unistd.h>
+
 #include <exception>
-#include <optional>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -13,9 +15,18 @@
 namespace pepper {
 
 struct PrometheusServer::Impl {
+  Impl() = default;
+  /// In a child, where the server's threads are not, its end would wait for them.
+  ~Impl() {
+    if (::getpid() != process) (void)exposer.release();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  const pid_t process = ::getpid();
   detail::Address address;
   std::shared_ptr<prometheus::Collectable> page;
-  std::optional<prometheus::Exposer> exposer{};
+  std::unique_ptr<prometheus::Exposer> exposer;
 };
 
 PrometheusServer::PrometheusServer(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -34,7 +45,7 @@ PrometheusServer serve_prometheus(MetricsCollector& collector, std::string_view 
   const std::vector<std::string> civetweb{"listening_ports", where, "num_threads", "2", "request_timeout_ms", "10000"};
   impl->page = prometheus_collectable(collector, std::move(options));
   try {
-    impl->exposer.emplace(civetweb);
+    impl->exposer = std::make_unique<prometheus::Exposer>(civetweb);
   } catch (const std::exception& error) {  // which does not say why
     const int reason = detail::probe(impl->address);
     if (reason != 0) throw std::system_error(reason, std::system_category(), "cannot serve at \"" + where + '"');
