@@ -108,7 +108,7 @@ TEST_CASE("scrapes from many clients, while threads record and collectors end, e
 TEST_CASE("an address that cannot be read is refused by name") {
   for (const char* const address :
        {"", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80,0.0.0.0:81", "127.0.0.1:80s",
-        "127.0.0.1: 80", "127.0.0.1:+80", "127.0.0.256:80", "nowhere.invalid:80", "::1:80", "[::1:80", "[]:80", "*:80"}) {
+        "127.0.0.1: 80", "127.0.0.1:+80", "127.0.0.256:80", "nowhere.invalid:80", "::1:80", "[::1:80", "[::1]:80", "[]:80", "*:80"}) {
     CAPTURE(address);
     CHECK(refusal<std::invalid_argument>(address).find("address \"" + std::string(address) + "\": ") == 0);
   }

@@ -101,7 +101,8 @@ TEST_CASE("names are made legal, and are otherwise left alone") {
   };
   for (const auto& [given, expected] : names) shown.collector.counter(given).add();
   const std::vector<std::pair<std::string, std::string>> keys{
-      {"plain", "plain"}, {"a:b", "a_b"}, {"__name__", "_name__"}, {"___", "_"}, {"1st", "_1st"}, {"x.y", "x_y"}, {"le", "le"},
+      {"plain", "plain"}, {"a:b", "a_b"}, {"__name__", "_name__"}, {"___", "_"},
+      {"1st", "_1st"},    {"x.y", "x_y"}, {"le", "le_"},           {"quantile", "quantile_"},
   };
   for (const auto& [given, expected] : keys) shown.collector.counter("k", {{given, "v"}}).add();
   shown.collector.histogram("h", {{"le", "mine"}}).record(1);

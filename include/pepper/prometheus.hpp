@@ -35,8 +35,8 @@ struct PrometheusShape {
 ///
 /// Counters are counters (of their sum), gauges gauges (absent until set), summaries summaries without quantiles, histograms and timers
 /// what their shape says. Help is help and unit; pepper's name where there is none. Names are left as they are but for what is illegal: a
-/// character that may not stand in a name becomes `_`, a digit in front gets one; of labels also a second `_` in front, `le` of a
-/// histogram and `quantile` of a summary, which get one behind. In texts, bytes that are no UTF-8, and zero bytes, become `\xNN`.
+/// character that may not stand in a name becomes `_`, and a digit in front gets one; of labels, of several `_` in front one stays, and
+/// `le` and `quantile`, which are Prometheus' own, get one behind. In texts, bytes that are no UTF-8, and zero bytes, become `\xNN`.
 struct PrometheusOptions {
   PrometheusShape shape{};
   std::map<std::string, PrometheusShape, std::less<>> shapes{};  ///< of series with these names, as pepper has them, instead
@@ -50,8 +50,8 @@ struct PrometheusOptions {
 };
 
 /// For programs that have a prometheus::Exposer already: `exposer.RegisterCollectable(collectable)`; keep the pointer, the exposer does
-/// not. Each scrape flushes (FlushMode::manual: shows the latest snapshot), so it has what was recorded before it. Thread-safe; may
-/// outlive the collector, and has no families then.
+/// not. Several on one page must share no name, and only one may have the ledger: nobody looks. Each scrape flushes (FlushMode::manual:
+/// shows the latest snapshot), so it has what was recorded before it. Thread-safe; may outlive the collector, and has no families then.
 [[nodiscard]] std::shared_ptr<prometheus::Collectable> prometheus_collectable(MetricsCollector& collector, PrometheusOptions options = {});
 
 /// Serves one collector over HTTP, until it is destroyed, on threads of its own. Move-only, thread-compatible. May outlive the collector.
@@ -74,7 +74,7 @@ class [[nodiscard]] PrometheusServer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Serves /metrics at HOST:PORT, with HOST an IPv4 address, an IPv6 address in brackets, or localhost (127.0.0.1); port 0: a free one.
+/// Serves /metrics at HOST:PORT, with HOST an IPv4 address or localhost (127.0.0.1); port 0: a free one.
 /// Without encryption or authentication: 0.0.0.0 shows it to whoever reaches the machine. Throws std::invalid_argument naming an address
 /// that cannot be read, std::system_error naming one that cannot be served at, and why. Ignores SIGPIPE from then on, as its HTTP server
 /// (CivetWeb) does.

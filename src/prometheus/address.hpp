@@ -8,11 +8,9 @@ namespace pepper::detail {
 
 /// HOST:PORT, taken apart.
 struct Address {
-  std::string host;  ///< 127.0.0.1, ::1
+  std::string host;  ///< 127.0.0.1
   std::uint16_t port = 0;
-  bool is_ipv6 = false;
 
-  /// With an IPv6 address in brackets.
   [[nodiscard]] std::string text() const;
 };
 

@@ -87,8 +87,7 @@ void Collisions::collide(const Named& one, const Named* other, const std::string
 
 std::optional<Sort> Collisions::see_labels(const SeriesSnapshot& series) {
   Labels labels;
-  // Whether its family will be a histogram or a summary is not known yet.
-  make_labels(series.tags, Reserved::both, labels, [&](const Tag& tag, const std::string& label) {
+  make_labels(series.tags, labels, [&](const Tag& tag, const std::string& label) {
     say("label " + quoted(tag.key) + " of series " + quoted(series.name) + " is shown as " + label + ": another label has its legal name");
   });
   std::string as_is(series.name);

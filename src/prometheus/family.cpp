@@ -20,11 +20,7 @@ void append_once(std::string& name, std::string_view last) {
   if (!last.empty() && !ends_in(name, last)) name.append("_").append(last);
 }
 
-bool may_be_label(std::string_view key, Reserved reserved) {
-  if (key == "le" && (reserved == Reserved::le || reserved == Reserved::both)) return false;
-  if (key == "quantile" && (reserved == Reserved::quantile || reserved == Reserved::both)) return false;
-  return legal_label_name(key) == key;
-}
+bool may_be_label(std::string_view key) { return key != "le" && key != "quantile" && legal_label_name(key) == key; }
 
 }  // namespace
 
@@ -61,17 +57,12 @@ std::vector<std::string> sample_names(const std::string& family, MetricType type
   return names;
 }
 
-Reserved reserved_by(MetricType type) noexcept {
-  return type == MetricType::Histogram ? Reserved::le : type == MetricType::Summary ? Reserved::quantile : Reserved::nothing;
-}
-
-bool make_labels(std::span<const Tag> tags, Reserved reserved, Labels& labels,
-                 const std::function<void(const Tag&, const std::string&)>& on_moved) {
+bool make_labels(std::span<const Tag> tags, Labels& labels, const std::function<void(const Tag&, const std::string&)>& on_moved) {
   bool is_changed = false;
   labels.reserve(tags.size());
   std::vector<const Tag*> renamed;
   for (const Tag& tag : tags) {
-    if (may_be_label(tag.key, reserved)) {
+    if (may_be_label(tag.key)) {
       labels.push_back({std::string(tag.key), legal_text(tag.value)});
       is_changed = is_changed || tag.value.empty() || labels.back().value != tag.value;
     } else {
@@ -82,8 +73,8 @@ bool make_labels(std::span<const Tag> tags, Reserved reserved, Labels& labels,
     std::string name = legal_label_name(tag->key);
     bool has_moved = false;
     const auto is_taken = [&] { return std::ranges::any_of(labels, [&](const ClientMetric::Label& label) { return label.name == name; }); };
-    while (!may_be_label(name, reserved) || is_taken()) {
-      has_moved = may_be_label(name, reserved);
+    while (!may_be_label(name) || is_taken()) {
+      has_moved = may_be_label(name);
       name += name == "_" ? '0' : '_';  // two in front are Prometheus' own
     }
     if (has_moved && on_moved) on_moved(*tag, name);

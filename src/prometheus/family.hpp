@@ -31,15 +31,10 @@ inline constexpr std::size_t kSorts = 3;
 /// Which no other family may have; the family's own comes first.
 [[nodiscard]] std::vector<std::string> sample_names(const std::string& family, prometheus::MetricType type);
 
-/// What may not be a label's name, beside what is illegal.
-enum class Reserved : std::uint8_t { nothing, le, quantile, both };
-[[nodiscard]] Reserved reserved_by(prometheus::MetricType type) noexcept;
-
 using Labels = std::vector<prometheus::ClientMetric::Label>;
 /// Tags as labels, whose names are legal and differ. True: to Prometheus they are not what the tags were. `on_moved` hears of each tag that
 /// had to go by another name because its own, made legal, is that of another.
-bool make_labels(std::span<const Tag> tags, Reserved reserved, Labels& labels,
-                 const std::function<void(const Tag&, const std::string&)>& on_moved = {});
+bool make_labels(std::span<const Tag> tags, Labels& labels, const std::function<void(const Tag&, const std::string&)>& on_moved = {});
 /// The same for labels that are the same to Prometheus, in whatever order they are: one without a value is none.
 [[nodiscard]] std::string key_of(const Labels& labels);
 

@@ -104,7 +104,7 @@ class Planner {
         continue;
       }
       ClientMetric& metric = family.family.metric.emplace_back();
-      is_suspect = make_labels(series.tags, reserved_by(family.family.type), metric.label) || is_suspect;
+      is_suspect = make_labels(series.tags, metric.label) || is_suspect;
       family.series.push_back(series);
     }
     if (is_suspect) drop_repeated(family, first);
