@@ -90,15 +90,16 @@ def build_meson(to, folder):
         run(build / program, cwd=folder, environment=to.with_libraries)
 
 
-def build_subproject(folder):
+def build_subproject(folder, has_prometheus):
     tree = folder / "tree"
     shutil.copytree(CONSUMERS, tree)
     (tree / "subproject" / "subprojects").mkdir()
     (tree / "subproject" / "subprojects" / "pepper").symlink_to(ROOT)
     environment = {name: value for name, value in os.environ.items() if name != "PKG_CONFIG_PATH"}
     run("meson", "setup", folder / "build", tree / "subproject", "--force-fallback-for=pepper", "-Dbuildtype=debug", cwd=folder, environment=environment)
-    run("ninja", "-C", folder / "build", "within", cwd=folder, environment=environment)
-    run(folder / "build" / "within", cwd=folder, environment=environment)
+    for program in ["within", *(["serving"] if has_prometheus else [])]:
+        run("ninja", "-C", folder / "build", program, cwd=folder, environment=environment)
+        run(folder / "build" / program, cwd=folder, environment=environment)
 
 
 def exported_names(to):
@@ -117,7 +118,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pepper-consumers-") as top:
         folder = Path(top)
         if sys.argv[2:] == ["subproject"]:
-            check("a Meson project that has pepper as its subproject", build_subproject, folder)
+            has_prometheus = any(build.glob("libpepper-prometheus.so*"))
+            check("a Meson project that has pepper as its subproject", build_subproject, folder, has_prometheus)
         else:
             to = Installation(build, folder)
             check("the libraries have a version, stay loaded, and show their own names alone", exported_names, to)
