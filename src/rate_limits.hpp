@@ -4,11 +4,15 @@
 
 #include "mutex.hpp"
 #include "place.hpp"
+#include "rate_limit.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <map>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace pepper::detail {
@@ -54,24 +58,38 @@ class RateLimits {
  private:
   /// One series' limit in one group, or where that was: then another may take it over.
   struct Node {
-    Node(std::uint32_t of, const Node* before) noexcept : series(of), older(before) {}
+    Node(std::uint32_t of, Node* before) noexcept : series(of), older(before) {}
+    /// What is shown never goes down, though the end of a limit may for a moment miss what was refused as it began.
+    void show(std::uint64_t count) noexcept {
+      const std::uint64_t more = count - ignored - shown;
+      if (static_cast<std::int64_t>(more) > 0) shown += more;
+    }
+
     const std::uint32_t series;
-    const Node* const older;
-    /// Lowest bit set: above it the number of the limit. Else above it the count that it has left behind.
+    Node* const older;
+    /// See is_limit(). Above the lowest bit the number of the limit, or the count that it has left behind.
     std::atomic<std::uint64_t> state{0};
     std::atomic<std::uint64_t> base{0};    ///< counted by limits before; constant while one is there
     std::atomic<std::uint32_t> index{0};   ///< of that limit among all
-    std::uint64_t group = 0;               ///< under mutex_
+    Node* next_left = nullptr;             ///< under mutex_
     std::uint64_t shown = 0, ignored = 0;  ///< drainer only
   };
 
+  static constexpr std::size_t kNodeBytes = sizeof(Node) + 128;  ///< with what finds it, about
+
+  [[nodiscard]] static constexpr bool is_limit(std::uint64_t state) noexcept { return (state & 1) != 0; }
   [[nodiscard]] static std::uint64_t count(const Node& node) noexcept;
+  template <class Visit>
+  void for_each(Visit&& visit);
+  /// One that no group has. Throws std::bad_alloc.
+  [[nodiscard]] Node& take_node(std::uint32_t series);
   void end(Node& node) noexcept;
 
   Place& place_;
   Mutex mutex_;
-  std::vector<std::unique_ptr<Node>> nodes_;
-  std::unordered_multimap<std::uint32_t, Node*> by_series_;
+  std::deque<Node> nodes_;                                         // this and the next two: under mutex_
+  std::map<std::pair<std::uint64_t, std::uint32_t>, Node*> held_;  ///< by group and series
+  std::unordered_map<std::uint32_t, Node*> left_;                  ///< by series: where limits were, a list
   std::atomic<Node*> newest_{nullptr};
   bool is_manual_ = false;      ///< under mutex_
   bool is_discarding_ = false;  ///< drainer only

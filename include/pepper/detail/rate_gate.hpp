@@ -49,7 +49,8 @@ class RateGate {
         // Now and then it looks at the clock all the same: there may be no flusher. [relaxed: owner only; a tick says only: look again]
         const std::uint64_t refused = slot.refused.load(std::memory_order_relaxed) + 1;
         if (slot.tick.load(std::memory_order_relaxed) == rate_tick.load(std::memory_order_relaxed) && refused % 256 != 0) {
-          slot.refused.store(refused, std::memory_order_relaxed);  // [relaxed: owner writes it, a count that guards no data]
+          // [slot_refused:release] pairs with [slot_refused:acquire] in refused_of()
+          slot.refused.store(refused, std::memory_order_release);
           return false;
         }
       }
