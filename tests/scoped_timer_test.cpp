@@ -3,6 +3,7 @@
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
 
 using namespace pepper;
 using contract::manual;
@@ -15,6 +16,9 @@ namespace {
 static_assert(std::is_nothrow_move_constructible_v<ScopedTimer> && std::is_nothrow_move_assignable_v<ScopedTimer>);
 static_assert(!std::is_copy_constructible_v<ScopedTimer> && !std::is_copy_assignable_v<ScopedTimer>);
 static_assert(!std::is_convertible_v<Timer, ScopedTimer>);
+// Those have a scope of their own.
+static_assert(!std::is_constructible_v<ScopedTimer, decltype(std::declval<BatchCollector<MetricsCollector&>&>().timer("t"))>);
+static_assert(!std::is_constructible_v<ScopedTimer, int> && !std::is_constructible_v<ScopedTimer, Counter>);
 
 /// What the calibration of one clock by the other may be off by.
 constexpr double kClockError = 1e-3;
@@ -34,6 +38,23 @@ TEST_CASE("a scope is recorded once, as it ends") {
     CHECK(contract::count(*collector.flush(), "work") == 0);
   }
   CHECK(contract::count(*collector.flush(), "work") == 1);
+}
+
+TEST_CASE("a timer that samples or limits is timed by a ScopedTimer as well, where it lets the call pass") {
+  MetricsCollector collector(manual());
+  SamplingCollector all{collector, 1};
+  RateLimitedCollector once{SamplingCollector{collector, 1}, 1e-3};
+  const auto work = all.timer("work");
+  const auto few = once.timer("few");
+  for (int i = 0; i < 3; ++i) {
+    const ScopedTimer timer{work}, limited(few);
+    ScopedTimer cancelled{work};
+    cancelled.cancel();
+  }
+  const auto snapshot = collector.flush();
+  CHECK(series(*snapshot, "work")->count == 3);
+  CHECK(series(*snapshot, "few")->count == 1);
+  CHECK(series(*snapshot, "few")->refused == 2);
 }
 
 TEST_CASE("stop() records once, and again returns 0 and records nothing") {

@@ -4,6 +4,7 @@
 #include <pepper/handles.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <utility>
@@ -11,6 +12,13 @@
 #if !defined(PEPPER_DISABLED)
 #pragma GCC visibility push(default)
 namespace pepper {
+
+namespace detail {
+template <class Timer>
+concept GivesScope = requires(const Timer& timer) {
+  { timer.scope() } -> std::same_as<ScopedTimer>;
+};
+}  // namespace detail
 
 /// Times the scope it lives in, or until stop(), and records once. Two clock reads and a record; ticks become seconds on the flusher.
 /// Owner thread only, but may be moved to another thread together with its coroutine. Not for durations across a suspend of the machine.
@@ -20,6 +28,11 @@ class [[nodiscard]] ScopedTimer {
   ScopedTimer() noexcept : running_(false), start_(0) {}
 
   explicit ScopedTimer(Timer timer) noexcept : timer_(timer), start_(detail::now_ticks()) {}
+
+  /// As scope() of a timer that a SamplingCollector or a RateLimitedCollector has given out. One of a BatchCollector or an
+  /// AggregatingCollector has a scope of its own: `const auto timed = timer.scope();`, which every timer has.
+  template <detail::GivesScope Wrapped>
+  explicit ScopedTimer(const Wrapped& timer) noexcept : ScopedTimer(timer.scope()) {}
 
   /// Begins where it was meant to: the time that the work had to wait before it could start counts as well, which is what whoever asked
   /// for it waited (coordinated omission). A start in the future is now.
