@@ -4,15 +4,13 @@
 #if defined(PEPPER_DISABLED)
 #include <pepper/detail/disabled_layers.hpp>
 #else
-#include <pepper/detail/gated.hpp>
+#include <pepper/detail/eager_handle.hpp>
 #include <pepper/detail/layer.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <concepts>
 #include <cstdint>
-#include <initializer_list>
 #include <limits>
 #include <map>
 #include <memory>
@@ -55,60 +53,32 @@ namespace detail {
 
 /// A handle whose values are aggregated here and now, and then go on.
 template <class Handle>
-class Aggregated {
+class Aggregated : public EagerHandle<Aggregated<Handle>, Handle> {
  public:
   constexpr Aggregated() noexcept = default;
   Aggregated(Handle handle, Aggregate& aggregate) noexcept : handle_(handle), aggregate_(&aggregate) {}
 
-  void add(double amount = 1) const noexcept requires Adds<Handle> {
-    if (!(amount < 0)) note(amount);  // the collector drops it, and counts that
-    handle_.add(amount);
-  }
-  void set(double value) const noexcept requires Sets<Handle> {
+ private:
+  friend EagerHandle<Aggregated, Handle>;
+
+  void take(double value) const noexcept {
     note(value);
-    handle_.set(value);
-  }
-  void record(double value) const noexcept requires Records<Handle> {
-    note(value);
-    handle_.record(value);
-  }
-  template <class R, class P>
-  void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
-    note(std::chrono::duration<double>(duration).count());
-    handle_.record(duration);
-  }
-  // What a function gives is asked for now.
-  template <Gives<double> F>
-  void add(F&& amount) const requires Adds<Handle> {
-    add(double(amount()));
-  }
-  template <Gives<double> F>
-  void set(F&& value) const requires Sets<Handle> {
-    set(double(value()));
-  }
-  template <Gives<double> F>
-  void record(F&& value) const requires Records<Handle> {
-    record(double(value()));
-  }
-  template <Gives<std::chrono::duration<double>> F>
-  void record(F&& duration) const requires Times<Handle> {
-    record(std::chrono::duration<double>(duration()));
-  }
-  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
-    record(std::max(now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
-  }
-  /// Times the scope that it is kept in.
-  [[nodiscard]] ScopeOf<Aggregated> scope() const noexcept requires Times<Handle> { return ScopeOf<Aggregated>(*this); }
-  void record(std::span<const double> values) const noexcept {
-    for (const double value : values) {
-      if (!(Adds<Handle> && value < 0)) note(value);
+    if constexpr (Adds<Handle>) {
+      handle_.add(value);
+    } else if constexpr (Sets<Handle>) {
+      handle_.set(value);
+    } else if constexpr (Times<Handle>) {
+      handle_.record(std::chrono::duration<double>(value));
+    } else {
+      handle_.record(value);
     }
+  }
+  void take(std::span<const double> values) const noexcept {
+    for (const double value : values) note(value);
     handle_.record(values);
   }
-  void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
-
- private:
   void note(double value) const noexcept {
+    if (Adds<Handle> && value < 0) return;  // the collector drops it, and counts that
     if (aggregate_ != nullptr) aggregate_->add(value);
   }
 

@@ -4,15 +4,12 @@
 #if defined(PEPPER_DISABLED)
 #include <pepper/detail/disabled_layers.hpp>
 #else
-#include <pepper/detail/gated.hpp>
+#include <pepper/detail/eager_handle.hpp>
 #include <pepper/detail/layer.hpp>
 #include <pepper/detail/pending_records.hpp>
 
-#include <algorithm>
-#include <chrono>
 #include <concepts>
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -90,48 +87,15 @@ class Batch {
 
 /// A handle whose records wait in a batch.
 template <class Handle, class Inner>
-class Batched {
+class Batched : public EagerHandle<Batched<Handle, Inner>, Handle> {
  public:
   constexpr Batched() noexcept = default;
   Batched(Handle handle, Batch<Inner>& batch) : batch_(&batch), handle_(handle) {
     if constexpr (!kIsCore) bound_ = batch.keep(std::make_unique<Bound>(handle));
   }
 
-  void add(double amount = 1) const noexcept requires Adds<Handle> { push(amount); }
-  void set(double value) const noexcept requires Sets<Handle> { push(value); }
-  void record(double value) const noexcept requires Records<Handle> { push(value); }
-  template <class R, class P>
-  void record(std::chrono::duration<R, P> duration) const noexcept requires Times<Handle> {
-    push(std::chrono::duration<double>(duration).count());
-  }
-  // What a function gives is asked for now.
-  template <Gives<double> F>
-  void add(F&& amount) const requires Adds<Handle> {
-    add(double(amount()));
-  }
-  template <Gives<double> F>
-  void set(F&& value) const requires Sets<Handle> {
-    set(double(value()));
-  }
-  template <Gives<double> F>
-  void record(F&& value) const requires Records<Handle> {
-    record(double(value()));
-  }
-  template <Gives<std::chrono::duration<double>> F>
-  void record(F&& duration) const requires Times<Handle> {
-    record(std::chrono::duration<double>(duration()));
-  }
-  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
-    record(std::max(now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
-  }
-  /// Times the scope that it is kept in.
-  [[nodiscard]] ScopeOf<Batched> scope() const noexcept requires Times<Handle> { return ScopeOf<Batched>(*this); }
-  void record(std::span<const double> values) const noexcept {
-    for (const double value : values) push(value);
-  }
-  void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
-
  private:
+  friend EagerHandle<Batched, Handle>;
   static constexpr bool kIsCore = std::same_as<Inner, MetricsCollector>;
   struct Bound : Batch<Inner>::Bound {
     explicit Bound(Handle of) noexcept : handle(of) {}
@@ -139,13 +103,16 @@ class Batched {
     Handle handle;
   };
 
-  void push(double value) const noexcept {
+  void take(double value) const noexcept {
     if (batch_ == nullptr) return;
     if constexpr (kIsCore) {
       batch_->push(Layers::target(handle_), Layers::next_extra(handle_), value);
     } else {
       batch_->push(*bound_, value);
     }
+  }
+  void take(std::span<const double> values) const noexcept {
+    for (const double value : values) take(value);
   }
 
   Batch<Inner>* batch_ = nullptr;
@@ -159,7 +126,8 @@ class Batched {
 /// exception too. Until then nobody else sees them.
 ///
 ///     #include <pepper/pepper.hpp>
-///     ///
+///     #include <stdexcept>
+///
 ///     int main() {
 ///       pepper::MetricsCollector collector;
 ///       try {

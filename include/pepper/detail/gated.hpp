@@ -1,62 +1,13 @@
 #pragma once
 
-#include <pepper/detail/clock.hpp>
-#include <pepper/handles.hpp>
-#include <pepper/scoped_timer.hpp>
+#include <pepper/detail/deferred.hpp>
+#include <pepper/detail/handle_calls.hpp>
 
 #include <chrono>
-#include <concepts>
-#include <cstddef>
-#include <cstdint>
 #include <initializer_list>
 #include <span>
-#include <type_traits>
-#include <utility>
 
-namespace pepper {
-
-namespace detail {
-
-template <class Handle>
-concept Adds = requires(const Handle& handle) {
-  handle.add(1.0);
-};
-template <class Handle>
-concept Sets = requires(const Handle& handle) {
-  handle.set(1.0);
-};
-template <class Handle>
-concept Records = requires(const Handle& handle) {
-  handle.record(1.0);
-};
-template <class Handle>
-concept Times = requires(const Handle& handle, std::chrono::steady_clock::duration duration) {
-  handle.record(duration);
-};
-
-/// Times the scope it lives in into any handle that takes durations: what ScopedTimer is to a Timer. Owner thread only.
-template <class Handle>
-class [[nodiscard]] ScopeOf {
- public:
-  ScopeOf() noexcept : is_running_(false) {}
-  explicit ScopeOf(Handle handle) noexcept : handle_(handle), start_(now_ticks()) {}
-  ScopeOf(ScopeOf&& other) noexcept : handle_(other.handle_), is_running_(std::exchange(other.is_running_, false)), start_(other.start_) {}
-  ScopeOf& operator=(ScopeOf&&) = delete;
-  ~ScopeOf() { stop(); }
-
-  std::chrono::nanoseconds stop() noexcept {
-    if (!std::exchange(is_running_, false)) return {};
-    const std::chrono::nanoseconds elapsed = to_nanoseconds(static_cast<std::int64_t>(now_ticks() - start_));
-    handle_.record(elapsed);
-    return elapsed;
-  }
-  void cancel() noexcept { is_running_ = false; }
-
- private:
-  Handle handle_;
-  bool is_running_ = true;
-  std::uint64_t start_ = 0;
-};
+namespace pepper::detail {
 
 /// A handle whose calls a gate lets pass or not: the members of the handle it wraps, as free to copy. Each value of a span passes by
 /// itself.
@@ -113,5 +64,4 @@ class Gated {
   Gate gate_;
 };
 
-}  // namespace detail
-}  // namespace pepper
+}  // namespace pepper::detail
