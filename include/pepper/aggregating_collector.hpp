@@ -120,7 +120,7 @@ using Aggregates = std::map<AggregateKey, Aggregate, AggregateKeyLess>;
 ///     }
 ///
 /// Of what a layer above it lets through, each as one; what a layer below does with it makes no difference here. Owner thread only, its
-/// handles included, which must not outlive it. What is wrapped by reference must outlive it.
+/// handles included, which must not outlive it. What is wrapped by reference must outlive it. A scope is timed by `timer.scope()`.
 template <detail::Wrappable Inner>
 class AggregatingCollector : public detail::Layer<AggregatingCollector<Inner>, Inner> {
   using Base = detail::Layer<AggregatingCollector, Inner>;

@@ -144,7 +144,7 @@ class Batched : public EagerHandle<Batched<Handle, Inner>, Handle> {
 /// Records of a series with SeriesOptions::timestamps, whose time is now, are handed on at once, with what waits before them. What waits
 /// while its collector is disabled is nobody's. Owner thread only, its handles included, which must not outlive it. Records keep their
 /// order, but those made by record(name, ...) follow the others of their batch. Over another layer (`BatchCollector{SamplingCollector{...},
-/// 100}`) that decides at the hand-over. What is wrapped by reference must outlive it.
+/// 100}`) that decides at the hand-over. What is wrapped by reference must outlive it. A scope is timed by `timer.scope()`.
 template <detail::Wrappable Inner>
 class BatchCollector : public detail::Layer<BatchCollector<Inner>, Inner> {
   using Base = detail::Layer<BatchCollector, Inner>;
