@@ -1,84 +1,15 @@
 #include <pepper/snapshot.hpp>
 
+#include "sampled.hpp"
 #include "series_key.hpp"
 #include "snapshot_data.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <new>
 
 namespace pepper {
 
 namespace {
-
-/// What was recorded of a series at one weight.
-struct Recorded {
-  const detail::SeriesValues& values;
-  const detail::Buckets* buckets;
-  double weight;
-};
-
-/// The sum of the squares of the recorded values, each as exact as its bucket; of values that are in no bucket as of the others.
-double sum_of_squares(const Recorded& recorded) noexcept {
-  double sum = 0;
-  const Distribution distribution(recorded.buckets, recorded.values.count, recorded.values.min, recorded.values.max);
-  if (distribution.count() == 0) return 0;
-  for (const Bucket bucket : distribution) {
-    const double middle = bucket.lower == bucket.upper ? bucket.lower : bucket.lower / 2 + bucket.upper / 2;
-    sum += static_cast<double>(bucket.count) * middle * middle;
-  }
-  return sum * static_cast<double>(recorded.values.count) / static_cast<double>(distribution.count());
-}
-
-/// Adds what was recorded at a weight: the Horvitz-Thompson estimators of count and sum, and of their variances, for records that are each
-/// kept with probability 1 / weight. https://en.wikipedia.org/wiki/Horvitz-Thompson_estimator
-void add(SeriesSnapshot& to, const Recorded& recorded, double& count, double& count_variance, double& sum_variance) noexcept {
-  const detail::SeriesValues& values = recorded.values;
-  if (values.count == 0) return;
-  const double n = static_cast<double>(values.count), w = recorded.weight;
-  to.recorded += values.count;
-  count += w * n;
-  to.sum += w * values.sum;
-  if (!(values.min >= to.min)) to.min = values.min;
-  if (!(values.max <= to.max)) to.max = values.max;
-  to.last = values.last;
-  count_variance += w * (w - 1) * n;
-  if (w != 1) sum_variance += w * (w - 1) * sum_of_squares(recorded);
-}
-
-/// Puts a series together from the records of each weight.
-void add_parts(SeriesSnapshot& series, const detail::SnapshotData& data, std::uint32_t index,
-               std::span<const detail::SeriesPart> parts) noexcept {
-  const auto recorded_at = [&](std::uint32_t at, double weight) -> Recorded { return {data.values[at], data.values.buckets(at), weight}; };
-  const Recorded whole = recorded_at(index, 1);
-  double count = 0, count_variance = 0, sum_variance = 0;
-  const detail::SeriesValues nothing;
-  series.recorded = 0;
-  series.sum = 0;
-  series.min = nothing.min, series.max = nothing.max, series.last = nothing.last;
-  add(series, whole, count, count_variance, sum_variance);
-  constexpr std::size_t kMostMerged = 64;  // of buckets: so many rates has no program
-  const detail::Buckets* buckets[kMostMerged] = {whole.buckets};
-  std::size_t bucket_count = whole.buckets != nullptr;
-  for (const detail::SeriesPart& part : parts) {
-    const Recorded recorded = recorded_at(part.index, part.weight);
-    add(series, recorded, count, count_variance, sum_variance);
-    series.violations += data.values.violations(part.index);
-    if (recorded.buckets != nullptr && bucket_count < kMostMerged) buckets[bucket_count++] = recorded.buckets;
-  }
-  constexpr double kMost = 0x1p63;
-  series.count = count < kMost ? static_cast<std::uint64_t>(std::llround(count)) : std::uint64_t{1} << 63;
-  series.count_error = std::sqrt(count_variance);
-  series.sum_error = std::sqrt(sum_variance);
-  double heaviest = 1;
-  for (const detail::SeriesPart& part : parts) heaviest = std::max(heaviest, part.weight);
-  series.sample_rate = count > 0 ? static_cast<double>(series.recorded) / count : 1 / heaviest;
-  if (series.kind == Kind::gauge && whole.values.count != 0) series.last = whole.values.last;  // a part is older than that kind
-  if (series.kind != Kind::histogram && series.kind != Kind::timer) return;
-  const detail::Buckets* const all = bucket_count <= 1 ? buckets[0] : data.merged.get(index, {buckets, bucket_count});
-  series.distribution = {all, series.recorded, series.min, series.max};
-}
 
 SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexcept {
   const detail::SeriesEntry& entry = data.registry->entry(index);
@@ -101,16 +32,18 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
   series.max = values.max;
   series.last = values.last;
   series.violations = data.values.violations(index);
-  const detail::Buckets* const buckets = data.values.buckets(index);
-  if (buckets != nullptr || series.kind == Kind::histogram || series.kind == Kind::timer)
-    series.distribution = {buckets, values.count, values.min, values.max};
   series.recorded = values.count;
   if (!data.refused.empty()) [[unlikely]] {
     const auto found = std::ranges::lower_bound(data.refused, index, {}, &detail::Refused::series);
     if (found != data.refused.end() && found->series == index) series.refused = found->count;
   }
-  if (const auto parts = data.order->parts_of(index); !parts.empty()) [[unlikely]]
-    add_parts(series, data, index, parts);
+  const detail::Buckets* buckets = data.values.buckets(index);
+  const bool has_distribution = buckets != nullptr || series.kind == Kind::histogram || series.kind == Kind::timer;
+  if (const auto parts = data.order->parts_of(index); !parts.empty()) [[unlikely]] {
+    detail::add_up(series, data, parts);
+    if (has_distribution) buckets = data.merged.get(data.order->parts(), parts, data.values);
+  }
+  if (has_distribution) series.distribution = {buckets, series.recorded, series.min, series.max};
   const auto exemplars = std::ranges::lower_bound(data.exemplars, index, {}, &detail::SeriesExemplars::index);
   if (exemplars != data.exemplars.end() && exemplars->index == index)
     series.exemplars = {&exemplars->exemplars[exemplars->largest], &exemplars->exemplars[exemplars->latest]};
@@ -166,35 +99,6 @@ const std::vector<std::uint32_t>& detail::SeriesOrder::indices() const {
   // [order:release] [order:acquire] the first of those who sort at once is kept; pairs with itself and with [order:acquire] above
   if (indices_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel, std::memory_order_acquire)) return *made.release();
   return *known;
-}
-
-detail::MergedBuckets::~MergedBuckets() {
-  Node* node = newest_.load(std::memory_order_relaxed);  // [relaxed: no other thread any more]
-  while (node != nullptr) delete std::exchange(node, node->older);
-}
-
-const detail::Buckets* detail::MergedBuckets::get(std::uint32_t index, std::span<const Buckets* const> from) noexcept {
-  const auto find = [index](Node* node) {
-    while (node != nullptr && node->index != index) node = node->older;
-    return node;
-  };
-  Node* newest = newest_.load(std::memory_order_acquire);  // [merged:acquire] pairs with [merged:release] below
-  if (const Node* const known = find(newest)) return known->buckets.get();
-  // A snapshot that is kept is its keeper's memory, on nobody's budget.
-  static constinit Budget unlimited;
-  unlimited.set_limit(std::numeric_limits<std::size_t>::max());
-  static constinit BucketLease lease(unlimited);
-  constexpr BucketLimits kLimits{.max_buckets = 1u << 20};
-  std::unique_ptr<Node> made(new (std::nothrow) Node{index, {}, newest});
-  if (made == nullptr) return nullptr;
-  for (const Buckets* const buckets : from) {
-    if (!BucketWriter(made->buckets, kLimits, lease).merge(*buckets)) return nullptr;
-  }
-  // [merged:release] [merged:acquire] the first of those who merge at once is kept; pairs with itself and with [merged:acquire] above
-  while (!newest_.compare_exchange_weak(made->older, made.get(), std::memory_order_acq_rel, std::memory_order_acquire)) {
-    if (const Node* const known = find(made->older)) return known->buckets.get();
-  }
-  return made.release()->buckets.get();
 }
 
 Snapshot::Snapshot(const detail::SnapshotAccess&, std::unique_ptr<detail::SnapshotData> data) noexcept : data_(std::move(data)) {}

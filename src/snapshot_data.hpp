@@ -5,6 +5,7 @@
 
 #include "rate_limits.hpp"
 #include "exemplar_store.hpp"
+#include "merged_buckets.hpp"
 #include "registry.hpp"
 #include "values_page.hpp"
 
@@ -31,36 +32,18 @@ class SeriesOrder {
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   /// Those that are no part of another.
   [[nodiscard]] std::uint32_t whole() const noexcept { return size_ - static_cast<std::uint32_t>(parts_.size()); }
-  /// Of one series.
+  /// Of all series, by the series that they are of, the older ones first.
+  [[nodiscard]] std::span<const SeriesPart> parts() const noexcept { return parts_; }
+  /// Of one series; a stretch of those.
   [[nodiscard]] std::span<const SeriesPart> parts_of(std::uint32_t index) const noexcept;
   [[nodiscard]] const std::vector<std::uint32_t>& indices() const;
 
  private:
   std::shared_ptr<const Registry> registry_;
   std::uint32_t size_;
-  std::vector<SeriesPart> parts_;  ///< by the series that they are of
+  std::vector<SeriesPart> parts_;
   /// Not a once_flag beside a vector: in a child of a thread's that was at it, the vector would be half made.
   mutable std::atomic<const std::vector<std::uint32_t>*> indices_{nullptr};
-};
-
-/// Buckets that a snapshot had to put together, for as long as it lives. Thread-safe, lock-free.
-class MergedBuckets {
- public:
-  MergedBuckets() noexcept = default;
-  ~MergedBuckets();
-  MergedBuckets(const MergedBuckets&) = delete;
-  MergedBuckets& operator=(const MergedBuckets&) = delete;
-
-  /// Of a series, from the buckets of all its parts: the first call merges. Null: there are none, or no memory.
-  [[nodiscard]] const Buckets* get(std::uint32_t index, std::span<const Buckets* const> from) noexcept;
-
- private:
-  struct Node {
-    std::uint32_t index;
-    SharedBuckets buckets;
-    Node* older;
-  };
-  std::atomic<Node*> newest_{nullptr};
 };
 
 struct SnapshotData {

@@ -6,6 +6,7 @@
 #include <pepper/stats.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -21,7 +22,44 @@ namespace pepper {
 namespace detail {
 struct SnapshotData;
 struct SnapshotAccess;
+struct SeriesPart;
 }  // namespace detail
+
+/// What a snapshot has of a series' records of one sample rate.
+struct SampledPart {
+  double weight = 1;           ///< 1 / rate: of the records that were made, each that was kept stands for so many; 0: none is kept
+  std::uint64_t recorded = 0;  ///< really
+  Distribution distribution;   ///< of those, whatever the kind of the series
+};
+
+/// The parts of a series that a SamplingCollector samples, one for each rate, the first of them what was recorded without one. None where
+/// it is not sampled. A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
+class SampledParts {
+ public:
+  SampledParts() noexcept = default;
+  /// Private to the library: these come from SeriesSnapshot.
+  SampledParts(const detail::SnapshotData& data, const detail::SeriesPart* parts, std::size_t size) noexcept
+      : data_(&data), parts_(parts), size_(size) {}
+
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] SampledPart operator[](std::size_t at) const noexcept;
+
+  /// What `count_of(at)`, a number of records that the part `at` has, is estimated to be of all records that were made, as
+  /// SeriesSnapshot::count is of SampledPart::recorded: unbiased, rounded, at most 2^63. Where each part's number only grows, so does the
+  /// estimate: counts up to a border may be shown as counters.
+  template <class CountOf>
+  [[nodiscard]] std::uint64_t estimate(CountOf&& count_of) const {
+    double sum = 0;
+    for (std::size_t at = 0; at < size_; ++at) sum += (*this)[at].weight * static_cast<double>(count_of(at));
+    return sum < 0x1p63 ? static_cast<std::uint64_t>(std::llround(sum)) : std::uint64_t{1} << 63;
+  }
+
+ private:
+  const detail::SnapshotData* data_ = nullptr;
+  const detail::SeriesPart* parts_ = nullptr;
+  std::size_t size_ = 0;
+};
 
 /// One series at the moment of its snapshot. Its views live as long as the snapshot. Immutable.
 struct SeriesSnapshot {
@@ -54,6 +92,8 @@ struct SeriesSnapshot {
   [[nodiscard]] std::string histogram_text(std::size_t rows = 16, std::size_t width = 80) const;
 
   Exemplars exemplars;  ///< of records with metadata; none where memory_limit_bytes had no room for them
+
+  SampledParts parts;  ///< by sample rate; none where nobody samples the series
 };
 
 /// Immutable aggregates of all series at one moment, and the ledger of that moment. Thread-safe; shared by all who read it, and
