@@ -134,3 +134,37 @@ TEST_CASE("a sampled histogram's buckets stand for all calls, as its count does"
   CHECK(page.value("h_bucket", {{"le", "+Inf"}}) == all);
   CHECK(std::abs(page.value("h_sum") / all - 2) < 0.2);
 }
+
+TEST_CASE("no bucket of a series that is recorded at several sample rates, and without one, goes down from scrape to scrape") {
+  Shown shown(with_buckets({1, 4, 16, 64}));
+  SamplingCollector tenth{shown.collector, 0.1, 1}, third{shown.collector, 1.0 / 3, 2};
+  const Histogram plain = shown.collector.histogram("h", {}, {.expected_interval = 10});
+  const auto in_tenth = tenth.histogram("h"), in_third = third.histogram("h");
+  std::map<std::string, double> before;
+  int backfilled = 0;
+  for (int scrape = 0; scrape < 60; ++scrape) {
+    CAPTURE(scrape);
+    // Now one, now another has the most, each with values of its own.
+    for (int i = 0; i < 1 << (scrape * 5 % 11); ++i) in_tenth.record(scrape % 3 == 0 ? 2 : 8);
+    for (int i = 0; i < 1 << (scrape * 7 % 11); ++i) in_third.record(i % 2 == 0 ? 1 : 40);
+    for (int i = 0; i < 1 << (scrape * 3 % 11); ++i) plain.record(scrape % 2 == 0 ? 3 : 55);
+    const Page page = shown.page();
+    const auto buckets = page.samples("h_bucket");
+    REQUIRE(buckets.size() == 5);
+    double below = 0;
+    for (const auto& bucket : buckets) {
+      const std::string& le = bucket.labels.at("le");
+      CAPTURE(le);
+      CHECK(bucket.value >= before[le]);
+      CHECK(bucket.value >= below);
+      below = before[le] = bucket.value;
+    }
+    CHECK(buckets.back().labels.at("le") == "+Inf");
+    CHECK(buckets.back().value == page.value("h_count"));
+    CHECK(buckets[3].value == page.value("h_count"));  // all are below 64
+    const auto found = shown.collector.snapshot()->find("h");
+    CHECK(page.value("h_count") == static_cast<double>(found->count + found->distribution.backfilled()));
+    backfilled += found->distribution.backfilled() != 0;
+  }
+  CHECK(backfilled > 50);
+}

@@ -36,8 +36,25 @@ void check(const PrometheusShape& shape, const std::string& field) {
   }
 }
 
-/// Records and what was filled back: what the buckets hold, and what is missing there.
-std::uint64_t count_of(const SeriesSnapshot& series) noexcept { return series.count + series.distribution.backfilled(); }
+/// Records and what was filled back: what the buckets hold, and what is missing there. Rounded as they are.
+std::uint64_t count_of(const SeriesSnapshot& series) {
+  if (series.parts.empty()) return series.count + series.distribution.backfilled();
+  return series.parts.estimate([&](std::size_t at) {
+    const SampledPart part = series.parts[at];
+    return part.recorded + part.distribution.backfilled();
+  });
+}
+
+/// How many are at most each border, each record at the weight of its own part: at one that all share, which moves with their shares, they
+/// would go down as others are recorded.
+std::vector<std::uint64_t> estimated_up_to(const SeriesSnapshot& series, const std::vector<double>& borders) {
+  if (series.parts.empty()) return counts_up_to(series.distribution, borders);
+  std::vector<std::vector<std::uint64_t>> kept;
+  for (std::size_t at = 0; at < series.parts.size(); ++at) kept.push_back(counts_up_to(series.parts[at].distribution, borders));
+  std::vector<std::uint64_t> counts;
+  for (std::size_t i = 0; i < borders.size(); ++i) counts.push_back(series.parts.estimate([&](std::size_t at) { return kept[at][i]; }));
+  return counts;
+}
 
 void fill_summary(const SeriesSnapshot& series, const PrometheusShape& shape, ClientMetric::Summary& summary) {
   summary.sample_count = count_of(series);
@@ -51,14 +68,9 @@ void fill_histogram(const SeriesSnapshot& series, const std::vector<double>& bor
   histogram.sample_count = count_of(series);
   histogram.sample_sum = series.sum;
   if (histogram.sample_count != 0 && series.distribution.count() == 0) return;  // all that is known is that it is below infinity
-  const std::vector<std::uint64_t> counts = counts_up_to(series.distribution, borders);
+  const std::vector<std::uint64_t> counts = estimated_up_to(series, borders);
   histogram.bucket.reserve(borders.size());
-  // What a sampled series has in its buckets is what was kept: each record stands for others, as those of its count do.
-  const auto scaled = [&](std::uint64_t kept) {
-    if (series.sample_rate == 1) return kept;
-    return std::min(histogram.sample_count, static_cast<std::uint64_t>(std::llround(static_cast<double>(kept) / series.sample_rate)));
-  };
-  for (std::size_t i = 0; i < borders.size(); ++i) histogram.bucket.push_back({scaled(counts[i]), borders[i]});
+  for (std::size_t i = 0; i < borders.size(); ++i) histogram.bucket.push_back({std::min(histogram.sample_count, counts[i]), borders[i]});
 }
 
 void fill(Plan::Family& of) {
