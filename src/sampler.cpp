@@ -50,7 +50,7 @@ std::uint64_t draw(double rate, std::uint64_t& random, std::uint64_t most) noexc
 
 [[gnu::noinline, gnu::cold]] bool SampleGate::pass_slow(std::uint64_t at) const noexcept {
   if (index() == 0) return true;
-  const Rate& of = rates[index()];
+  Rate& of = rates[index()];
   // [rate:acquire] pairs with [rate:release] in Sampler()
   if (of.number.load(std::memory_order_acquire) != one_ >> kGapBits) return false;
   const double rate = of.rate.load(std::memory_order_relaxed);  // [relaxed: published with the number]
@@ -66,8 +66,8 @@ std::uint64_t draw(double rate, std::uint64_t& random, std::uint64_t most) noexc
   const bool is_known = at == one_ - 1;
   std::uint64_t skipped = 0;
   if (!is_known) {
-    random = of.seed.load(std::memory_order_relaxed);                                        // [relaxed: published with the number]
-    std::uint64_t ordinal = rates[index()].threads.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    random = of.seed.load(std::memory_order_relaxed);                            // [relaxed: published with the number]
+    std::uint64_t ordinal = of.threads.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     random ^= next_random(ordinal);
     // [relaxed: published with the number]. Processes that fork has made are not to keep the same calls.
     if (!of.is_repeatable.load(std::memory_order_relaxed)) random += static_cast<std::uint64_t>(getpid()) << 32;
