@@ -44,7 +44,8 @@ class Collector : public std::enable_shared_from_this<Collector> {
     std::atomic<std::uint32_t>* tickets;
   };
   [[nodiscard]] Bound bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options);
-  /// Of records that stand for `weight` others each, itself included. Where there is no room for that, `is_weighted` is false, and of one.
+  /// Of records that stand for `weight` others each, itself included; 0: none are to come. Where there is no room for that, `is_weighted`
+  /// is false, and of one.
   [[nodiscard]] Bound bind(Kind kind, std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted);
   [[nodiscard]] SignalCell& bind_signal(std::string_view name, TagsView tags, const SeriesOptions& options);
   [[nodiscard]] bool record(std::string_view name, double value, TagsView tags) noexcept;

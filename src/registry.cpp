@@ -335,7 +335,7 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     Nature nature{.kind = kind, .is_bound = true, .is_part = true};
     if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
     if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
-    nature.limits.expected_interval = 0;  // what is missing between records that were kept, is not missing
+    nature.limits.expected_interval = 0;  // squares of what is filled back, a sum's error could not tell from those of what was kept
     nature.check = place_.series().checks().of(at);
     // [relaxed: written under the mutex]
     nature.is_timed = whole.extra_use.load(std::memory_order_relaxed) == ExtraUse::time;

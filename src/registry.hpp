@@ -80,7 +80,8 @@ class Registry {
   /// record(name, ...). Throws std::bad_alloc.
   [[nodiscard]] Interned intern(const SeriesKey& key, Kind kind, const SeriesOptions& options, bool is_bind);
 
-  /// The part of a series that takes records of a weight. Null: max_series or the budget has no room for it. Throws std::bad_alloc.
+  /// The part of a series that takes records of a weight; of weight 0, that none are to come. Null: max_series or the budget has no room
+  /// for it. Throws std::bad_alloc.
   [[nodiscard]] const SeriesEntry* intern_part(const SeriesEntry& whole, double weight);
   /// Parts there are, the newest first. Those of series below size() are in it.
   struct PartNode {

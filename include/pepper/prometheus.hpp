@@ -37,6 +37,9 @@ struct PrometheusShape {
 /// what their shape says. Help is help and unit; pepper's name where there is none. Names are left as they are but for what is illegal: a
 /// character that may not stand in a name becomes `_`, and a digit in front gets one; of labels, of several `_` in front one stays, and
 /// `le` and `quantile`, which are Prometheus' own, get one behind. In texts, bytes that are no UTF-8, and zero bytes, become `\xNN`.
+///
+/// Of a series that a SamplingCollector samples, sums, counts and buckets are estimates for all records that were made, each at the rate it
+/// was kept at, so that none goes down; quantiles are of those that were kept, whatever their rates.
 struct PrometheusOptions {
   PrometheusShape shape{};
   std::map<std::string, PrometheusShape, std::less<>> shapes{};  ///< of series with these names, as pepper has them, instead

@@ -33,16 +33,18 @@ namespace pepper {
 ///     }
 ///
 /// The same series may be recorded at other rates, and without one, elsewhere: the snapshot adds them up. A sampled series takes two of
-/// max_series, one more for each rate; where there is no room its handles record every call, and its record(name, ...) refuses. Thread-safe
-/// as `Inner` is; what is wrapped by reference must outlive it. Handles that outlive it record nothing.
+/// max_series, one more for each rate; where there is no room its handles record every call (of rate 0: none), and its record(name, ...)
+/// refuses. What was kept of a sampled series is not filled back: SeriesOptions::expected_interval is for what is recorded without.
+/// Thread-safe as `Inner` is; what is wrapped by reference must outlive it. Handles that outlive it record nothing.
 template <detail::Wrappable Inner>
 class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> {
   using Base = detail::Layer<SamplingCollector, Inner>;
 
  public:
-  /// Each call is kept with probability `rate`: 0 (none: count and sum stay 0), 1 (all), or 1e-9 to 1. With a `seed` other than 0 the same
-  /// calls are kept at each run, in each thread by the order in which threads first record. Throws std::invalid_argument,
-  /// std::length_error where 1,023 of these live.
+  /// Each call is kept with probability `rate`: 0 (none: what is bound has a sample_rate of 0 until others record it), 1 (all), or 1e-9 to
+  /// 1. With a `seed` other than 0 the same calls are kept at each run, in each thread by the order in which threads first record: a child
+  /// that fork() makes records as one more thread of its parent's. Without one no thread, run or child keeps the same calls as another.
+  /// Throws std::invalid_argument, std::length_error where 1,023 of these live.
   SamplingCollector(Inner inner, double rate, std::uint64_t seed = 0)
       : Base(std::forward<Inner>(inner)), rate_(detail::checked_sample_rate(rate)), sampler_(rate, seed) {}
 
@@ -52,8 +54,8 @@ class SamplingCollector : public detail::Layer<SamplingCollector<Inner>, Inner> 
   template <class Handle>
   [[nodiscard]] auto bind(std::string_view name, TagsView tags, const SeriesOptions& options, double weight, bool& is_weighted) {
     const bool is_sampled = !std::same_as<Handle, Gauge> && rate_ != 1;
-    auto handle =
-        detail::Layers::bind<Handle>(this->inner(), name, tags, options, is_sampled && rate_ != 0 ? weight / rate_ : weight, is_weighted);
+    const double own = rate_ == 0 ? 0 : weight / rate_;
+    auto handle = detail::Layers::bind<Handle>(this->inner(), name, tags, options, is_sampled ? own : weight, is_weighted);
     return detail::Gated(handle, is_sampled && (is_weighted || rate_ == 0) ? sampler_.gate() : detail::SampleGate{});
   }
   bool record_weighted(const detail::DynamicRecord& record) noexcept {

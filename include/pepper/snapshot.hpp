@@ -32,8 +32,9 @@ struct SampledPart {
   Distribution distribution;   ///< of those, whatever the kind of the series
 };
 
-/// The parts of a series that a SamplingCollector samples, one for each rate, the first of them what was recorded without one. None where
-/// it is not sampled. A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
+/// The parts of a series that a SamplingCollector samples, one for each rate in the order in which they were bound, but first of all what
+/// was recorded without one. None where it is not sampled. A view that lives as long as its snapshot. Immutable, thread-safe; no member
+/// allocates.
 class SampledParts {
  public:
   SampledParts() noexcept = default;
@@ -80,11 +81,15 @@ struct SeriesSnapshot {
   Distribution distribution;  ///< of a histogram or timer; of no record otherwise
 
   // Of a series that a SamplingCollector samples, count and sum are estimates of all records that were made, unbiased. Min, max, last and
-  // the distribution are of those that were kept.
-  std::uint64_t recorded = 0;             ///< really; count, where nothing was sampled
-  double sample_rate = 1;                 ///< recorded by count; 1: not sampled
-  double count_error = 0, sum_error = 0;  ///< standard errors; that of the sum as exact as a bucket is wide. 0: exact
-  std::uint64_t refused = 0;              ///< calls that a RateLimitedCollector refused: in no other number here
+  // the distribution are of those that were kept, whatever their rates; last is that of the last of `parts` that has any.
+  std::uint64_t recorded = 0;  ///< really; count, where nothing was sampled
+  /// Recorded by count; while both are 0, the lowest rate that the series is bound at. Where nobody samples it, and it has no `parts`, 1.
+  double sample_rate = 1;
+  /// Standard errors, estimated from what was kept; that of the sum is as exact as a bucket is wide, or too high where memory_limit_bytes
+  /// had no room for buckets. 0 where nobody samples. 0 also where no part that is sampled kept anything, and that says little: at a rate p
+  /// some 3 / p records go unseen once in 20 times, and any number at 0.
+  double count_error = 0, sum_error = 0;
+  std::uint64_t refused = 0;     ///< calls that a RateLimitedCollector refused: in no other number here
   std::uint64_t violations = 0;  ///< values that SeriesOptions::check refused (they are in no field above) or clamped (they are in all)
 
   /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row

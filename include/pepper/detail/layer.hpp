@@ -16,8 +16,8 @@ namespace pepper::detail {
 /// may be moved in.
 class Layers {
  public:
-  /// Each record of what is bound stands for `weight` of them; where there is no room for that, `is_weighted` becomes false, and each is to
-  /// be recorded.
+  /// Each record of what is bound stands for `weight` of them, 0: none is to be made; where there is no room for that, `is_weighted`
+  /// becomes false, and each is to be recorded.
   template <class Handle>
   [[nodiscard]] static Handle bind(MetricsCollector& inner, std::string_view name, TagsView tags, const SeriesOptions& options,
                                    double weight, bool& is_weighted) {
