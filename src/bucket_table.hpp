@@ -78,7 +78,8 @@ class BucketTable {
     const std::uint32_t* counts;
   };
 
-  static constexpr std::uint32_t kMostPages = 1u << 16;
+  /// 256 MiB of counts: more than memory_limit_bytes has, unless somebody raises it.
+  static constexpr std::uint32_t kMostPages = 1u << 20;
 
   BucketTable() noexcept = default;
   BucketTable(const BucketTable&) = delete;

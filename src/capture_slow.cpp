@@ -188,7 +188,7 @@ bool Place::make_room(ThreadRecord& thread) noexcept {
   const OverflowPolicy policy = policy_.load(std::memory_order_relaxed);  // [relaxed: as in Place::set_policy()]
   // A look takes what is queued before what the thread has folded: queued after that, it would be newer, and `last` go back. Under such
   // load folding is cheaper anyway.
-  if (policy == OverflowPolicy::spill && block->has_folded()) return block->fold_own(series_), true;
+  if (policy == OverflowPolicy::spill && block->has_folded()) return fold(*block), true;
   Chunk* fresh = try_take_free(*block);
   if (fresh == nullptr && policy == OverflowPolicy::block && !is_service_thread) fresh = wait_for_free(*block);
   if (fresh != nullptr) {
@@ -207,8 +207,12 @@ void Place::overload(ThreadBlock& block) noexcept {
              blocking_.load(std::memory_order_relaxed) == Blocking::ended) {  // [relaxed: either answer was right a moment ago]
     block.lose_own(Found::after_shutdown);
   } else {
-    block.fold_own(series_);
+    fold(block);
   }
+}
+
+void Place::fold(ThreadBlock& block) noexcept {
+  if (block.fold_own(series_) && !pressure_.is_raised.load(std::memory_order_relaxed)) pressure_.raise();  // [relaxed: says only: look]
 }
 
 }  // namespace pepper::detail

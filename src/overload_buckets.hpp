@@ -38,6 +38,8 @@ class OverloadBuckets {
   void count(const Record* records, std::size_t count, const FoldTable& table) noexcept;
   /// All that this fold has to count is counted.
   void end() noexcept { page_count_ = table_.size(); }
+  /// So much is kept that a look should take it: 16 MiB of counts.
+  [[nodiscard]] bool is_crowded() const noexcept { return table_.size() > kCrowded; }
 
   // Drainer, of a set it owns. ------------------------------------------------------------------------------------------------------
 
@@ -70,6 +72,7 @@ class OverloadBuckets {
     std::uint16_t pages;
     ScaleCode code;
   };
+  static constexpr std::uint32_t kCrowded = 1u << 16;
   static constexpr std::size_t kBytesOfSeries = sizeof(BucketSpan) + sizeof(Reach) + sizeof(std::uint32_t);
   /// So many neighbouring series share the flag of being in the budget.
   static constexpr std::uint32_t kGroup = kPageBytes / sizeof(Reach);

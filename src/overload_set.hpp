@@ -46,6 +46,8 @@ class OverloadSet {
     log_count_ = 0;
   }
   void add_loss(Found cause, std::uint64_t count) noexcept { tally_[cause] += count; }
+  /// See OverloadBuckets.
+  [[nodiscard]] bool is_crowded() const noexcept { return buckets_.is_crowded(); }
 
   // Drainer, of a set it owns. ------------------------------------------------------------------------------------------------------
 

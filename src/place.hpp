@@ -126,6 +126,7 @@ class Place {
   [[nodiscard]] Chunk* try_take_free(ThreadBlock& block) noexcept;
   [[nodiscard]] Chunk* wait_for_free(ThreadBlock& block) noexcept;
   void overload(ThreadBlock& block) noexcept;
+  void fold(ThreadBlock& block) noexcept;
   void fill_pool(std::size_t chunks, bool is_touched);
   void start_over();
 

@@ -88,7 +88,7 @@ void ThreadBlock::begin_again(Word was, bool is_short) noexcept {
   while (!exchange(was, {next, Epoch::begin(next), State::open, other, false})) continue;
 }
 
-void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
+bool ThreadBlock::fold_own(const SeriesRange& series) noexcept {
   Word word = begin_fold();
   // Read after the exchange: a collector that takes over the place writes its range, then claims every block.
   const FoldTable table = series.table(nullptr, stamp_of(word.epoch));
@@ -101,7 +101,9 @@ void ThreadBlock::fold_own(const SeriesRange& series) noexcept {
     word = folding;
     sets_[word.set].fold_prepared(records, count, table);
   }
+  const bool is_crowded = sets_[word.set].is_crowded();
   begin_again(word, true);
+  return is_crowded;
 }
 
 void ThreadBlock::lose_own(Found cause) noexcept {

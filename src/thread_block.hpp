@@ -97,8 +97,8 @@ class alignas(kCacheLine) ThreadBlock {
   [[nodiscard]] bool has_folded() const noexcept {
     return Word::of(word_.load(std::memory_order_relaxed)).dirty;  // [relaxed: decides which way, not what is seen on it]
   }
-  /// Folds the full chunk into the own set and begins it anew.
-  void fold_own(const SeriesRange& series) noexcept;
+  /// Folds the full chunk into the own set and begins it anew. True: a look should empty the set soon.
+  bool fold_own(const SeriesRange& series) noexcept;
   /// Counts the full chunk as lost and begins it anew.
   void lose_own(Found cause) noexcept;
   /// Touches chunk and sets. See OverloadSet::touch().

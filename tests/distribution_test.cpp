@@ -240,6 +240,23 @@ TEST_CASE("what threads fold themselves lands in the same buckets as what the fl
   }
 }
 
+TEST_CASE("threads that fold their own records of very many series have all of them in their distributions") {
+  TelemetryConfig config = manual();
+  config.buffer_size = 1'000;
+  MetricsCollector collector(config);
+  constexpr int kMany = 70'000;
+  for (int i = 0; i < kMany; ++i) collector.histogram("h", {{"i", std::to_string(i)}}).record(i + 1);
+  const auto snapshot = collector.flush();
+  REQUIRE(snapshot->stats().spilled > kMany * 9 / 10);
+  std::uint64_t missing = 0, counted = 0;
+  for (const SeriesSnapshot& series : *snapshot) {
+    missing += series.distribution.undistributed();
+    counted += series.distribution.count();
+  }
+  CHECK(missing == 0);
+  CHECK(counted == kMany);
+}
+
 TEST_CASE("where the budget has no room for buckets, count, sum, min and max hold, and the rest is said to be missing") {
   TelemetryConfig config = manual();
   config.buffer_size = 255;

@@ -1,5 +1,8 @@
+#include <pepper/detail/capture.hpp>
+
 #include "internals.hpp"
 #include "overload_buckets.hpp"
+#include "place.hpp"
 #include "single_step.hpp"
 
 #include <map>
@@ -188,4 +191,27 @@ TEST_CASE("what the budget has no page for is in no bucket, and what has one goe
     bed.buckets.release();
     CHECK(bed.budget.used() == 0);
   }
+}
+
+TEST_CASE("a thread that keeps very many buckets has the flusher look soon") {
+  TelemetryConfig config;
+  config.buffer_size = 4 * kChunkRecords;
+  const Tenancy tenancy(config);
+  Place& place = tenancy.place();
+  place.series().set_kind(0, Kind::histogram);
+  place.series().set_scale(0, scale_code(20));  // so fine that each value below has a page of its own
+  place.open_gate();
+  const std::uint64_t head = make_head(place.series().base(), kExtraPlain);
+  double value = 1;
+  const auto record = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      value *= 1.0001;
+      capture_span(place.offset(), head, &value, 1);
+    }
+  };
+  record(60'000);
+  CHECK_FALSE(place.pressure().take());
+  record(10'000);
+  CHECK(place.pressure().take());
+  place.close_gate();
 }
