@@ -103,7 +103,7 @@ std::uint32_t* BucketTable::find(const BucketPlace& place) noexcept {
 }
 
 std::uint32_t* BucketTable::make_run(std::uint64_t first_key, std::uint32_t pages) noexcept {
-  if (size_ + pages > kMostPages / 2 || !make_room(pages)) return nullptr;
+  if (size_ + pages > kMostInRuns || !make_room(pages)) return nullptr;
   const std::uint32_t first = size_;
   for (std::uint32_t i = 0; i < pages; ++i) add_page(first_key + i);
   return counts_ + std::size_t{first} * kBucketsPerPage;

@@ -148,7 +148,11 @@ BucketTable::Page OverloadBuckets::Before::page(std::uint32_t number) noexcept {
 }
 
 void OverloadBuckets::clear() noexcept {
-  table_.clear(page_count_);
+  if (page_count_ > kCrowded) {
+    table_.release();  // others need the memory more
+  } else {
+    table_.clear(page_count_);
+  }
   page_count_ = 0;
 }
 

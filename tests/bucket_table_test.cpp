@@ -95,10 +95,10 @@ TEST_CASE("the pages of a run follow each other, count besides others of the sam
   }
 }
 
-TEST_CASE("a run is refused where it would take more than half of all pages, or more than the budget has") {
+TEST_CASE("a run is refused where there would be more pages than runs may have, or than the budget has") {
   Table table, poor(20'000);
   std::size_t missing = 0;
-  for (std::uint32_t series = 0; series < BucketTable::kMostPages / 2 - 4; ++series) missing += table->find(place(series)) == nullptr;
+  for (std::uint32_t series = 0; series < BucketTable::kMostInRuns - 4; ++series) missing += table->find(place(series)) == nullptr;
   REQUIRE(missing == 0);
   CHECK(table->make_run(place(0).key, 5) == nullptr);
   CHECK(table->make_run(place(0).key, 4) != nullptr);
