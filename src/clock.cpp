@@ -229,10 +229,18 @@ std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept {
   return std::chrono::nanoseconds{std::llround(static_cast<double>(ticks) * seconds_per_tick() * 1e9)};
 }
 
+std::chrono::duration<double> since(Steady::time_point time) noexcept {
+  const auto now = now_steady();
+  if (time >= now) return {};
+  // Unsigned, as there is more time between two of them than the signed difference can say.
+  const auto ago = static_cast<std::uint64_t>(now.time_since_epoch().count()) - static_cast<std::uint64_t>(time.time_since_epoch().count());
+  return std::chrono::duration<double, Steady::period>(static_cast<double>(ago));
+}
+
 std::uint64_t to_ticks(Steady::time_point time) noexcept {
   const std::uint64_t now = now_ticks();
-  const std::chrono::duration<double> ago = now_steady() - time;
-  return ago.count() <= 0 ? now : now - static_cast<std::uint64_t>(std::llround(ago.count() / seconds_per_tick()));
+  constexpr double kMost = 0x1p62;  // the time that has passed since is to be a positive number of ticks as well
+  return now - static_cast<std::uint64_t>(std::llround(std::min(since(time).count() / seconds_per_tick(), kMost)));
 }
 
 }  // namespace pepper::detail

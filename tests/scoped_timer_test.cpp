@@ -209,6 +209,28 @@ TEST_CASE("a scope that runs well while another exception is on its way is a suc
   CHECK(contract::count(*collector.flush(), "bad") == 0);
 }
 
+TEST_CASE("any point in time is a start: one before all others is long ago, one after all others is now") {
+  using Years = std::chrono::duration<double, std::chrono::years::period>;
+  constexpr double kSteadyYears = Years(std::chrono::nanoseconds::max()).count();  // from the first point in time to the clock's zero
+  MetricsCollector collector(manual());
+  const Timer work = collector.timer("work");
+  AggregatingCollector aggregating{collector};
+  BatchCollector batching{collector};
+  const auto last = [&] { return Years(Seconds(series(*collector.flush(), "work")->last)).count(); };
+  work.record(Steady::time_point::min());
+  CHECK(last() >= kSteadyYears * (1 - 1e-9));
+  aggregating.timer("work").record(Steady::time_point::min());
+  CHECK(last() >= kSteadyYears * (1 - 1e-9));
+  batching.timer("work").record(Steady::time_point::min());
+  batching.hand_over();
+  CHECK(last() >= kSteadyYears * (1 - 1e-9));
+  CHECK(ScopedTimer(work, Steady::time_point::min()).stop() >= std::chrono::years{20});
+  CHECK(last() >= 20);
+  work.record(Steady::time_point::max());
+  CHECK(last() == 0);
+  CHECK(ScopedTimer(work, Steady::time_point::max()).stop() < std::chrono::hours{1});
+}
+
 TEST_CASE("an outer scope is not shorter than the one inside it") {
   MetricsCollector collector(manual());
   const Timer outer = collector.timer("outer"), inner = collector.timer("inner");

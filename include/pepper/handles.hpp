@@ -7,7 +7,6 @@
 #include <pepper/detail/disabled.hpp>
 #else
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -147,9 +146,7 @@ class Timer {
     if (detail::is_wanted(target_.place, target_.head)) record(std::chrono::duration<double>(duration()));
   }
   /// From when it was meant to start until now, waiting included: see ScopedTimer. A start in the future is 0.
-  void record(std::chrono::steady_clock::time_point intended_start) const noexcept {
-    record(std::max(detail::now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
-  }
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept { record(detail::since(intended_start)); }
   /// Times the scope that it is kept in.
   [[nodiscard]] ScopedTimer scope() const noexcept;
   /// In seconds.

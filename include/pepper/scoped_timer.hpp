@@ -35,7 +35,7 @@ class [[nodiscard]] ScopedTimer {
   explicit ScopedTimer(const Wrapped& timer) noexcept : ScopedTimer(timer.scope()) {}
 
   /// Begins where it was meant to: the time that the work had to wait before it could start counts as well, which is what whoever asked
-  /// for it waited (coordinated omission). A start in the future is now.
+  /// for it waited (coordinated omission). A start in the future is now, one that is 2^62 ticks of the clock (decades) ago counts as that.
   ScopedTimer(Timer timer, std::chrono::steady_clock::time_point intended_start) noexcept
       : timer_(timer), start_(detail::to_ticks(intended_start)) {}
 

@@ -49,10 +49,14 @@ extern bool tsc_is_trusted;
 /// steady_clock, or what a testing::ManualClock shows in its place.
 [[nodiscard]] std::chrono::steady_clock::time_point now_steady() noexcept;
 
+/// How long ago that was by now_steady(); 0 in the future. Of any point in time.
+[[nodiscard]] std::chrono::duration<double> since(std::chrono::steady_clock::time_point time) noexcept;
+
 /// Ticks as a duration, by the latest calibration. Negative ticks (a clock that went backwards) are 0.
 [[nodiscard]] std::chrono::nanoseconds to_nanoseconds(std::int64_t ticks) noexcept;
 
-/// A point in time of now_steady(), in the ticks of now_ticks(); as exact as the latest calibration, and no later than now.
+/// A point in time of now_steady(), in the ticks of now_ticks(); as exact as the latest calibration, and no later than now; no
+/// earlier than 2^62 ticks (decades) ago.
 [[nodiscard]] std::uint64_t to_ticks(std::chrono::steady_clock::time_point time) noexcept;
 
 }  // namespace pepper::detail

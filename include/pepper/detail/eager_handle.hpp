@@ -4,7 +4,6 @@
 #include <pepper/detail/deferred.hpp>
 #include <pepper/detail/handle_calls.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
@@ -65,9 +64,7 @@ class EagerHandle {
   void record(F&& duration) const requires Times<Handle> {
     record(std::chrono::duration<double>(duration()));
   }
-  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> {
-    record(std::max(now_steady() - intended_start, std::chrono::steady_clock::duration::zero()));
-  }
+  void record(std::chrono::steady_clock::time_point intended_start) const noexcept requires Times<Handle> { record(since(intended_start)); }
   void record(std::span<const double> values) const noexcept { self().take(values); }
   void record(std::initializer_list<double> values) const noexcept { record(std::span{values.begin(), values.size()}); }
 
