@@ -47,10 +47,12 @@ TEST_CASE("with PEPPER_DISABLED the whole API compiles, nothing is recorded, and
   timer.record(std::chrono::steady_clock::now());
   timer.record([] { return std::chrono::duration<double>(never()); });
   timer.record({0.5, 1});
-  ScopedTimer timed(timer), both(timer, timer), since(timer, std::chrono::steady_clock::now());
+  ScopedTimer timed(timer), both(timer, timer), since(timer, std::chrono::steady_clock::now()),
+      all(timer, timer, std::chrono::steady_clock::now());
   ScopedTimer moved(std::move(timed));
   both = std::move(moved);
   CHECK(since.stop() == 0ns);
+  CHECK(all.stop() == 0ns);
   both.cancel();
   collector.signal_counter("signals").add();
   pepper::counter<"static", "key", "value">().add();

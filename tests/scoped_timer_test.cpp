@@ -209,6 +209,24 @@ TEST_CASE("a scope that runs well while another exception is on its way is a suc
   CHECK(contract::count(*collector.flush(), "bad") == 0);
 }
 
+TEST_CASE("a scope with an intended start goes where its end says, the wait included") {
+  MetricsCollector collector(manual());
+  const Timer good = collector.timer("good"), bad = collector.timer("bad");
+  const auto long_ago = [] { return Steady::now() - std::chrono::seconds{3}; };
+  { const ScopedTimer timer(good, bad, long_ago()); }
+  try {
+    const ScopedTimer timer(good, bad, long_ago());
+    throw std::runtime_error("no");
+  } catch (const std::runtime_error&) {
+  }
+  for (const char* const name : {"good", "bad"}) {
+    const auto found = series(*collector.flush(), name);
+    CHECK(found->count == 1);
+    CHECK(found->last >= 3 * (1 - kClockError));
+    CHECK(found->last < 60);
+  }
+}
+
 TEST_CASE("any point in time is a start: one before all others is long ago, one after all others is now") {
   using Years = std::chrono::duration<double, std::chrono::years::period>;
   constexpr double kSteadyYears = Years(std::chrono::nanoseconds::max()).count();  // from the first point in time to the clock's zero

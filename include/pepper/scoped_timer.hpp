@@ -43,6 +43,13 @@ class [[nodiscard]] ScopedTimer {
   ScopedTimer(Timer on_success, Timer on_exception) noexcept
       : timer_(on_success), on_exception_(on_exception), exceptions_(std::uncaught_exceptions()), start_(detail::now_ticks()) {}
 
+  /// The same, from when it was meant to begin.
+  ScopedTimer(Timer on_success, Timer on_exception, std::chrono::steady_clock::time_point intended_start) noexcept
+      : timer_(on_success),
+        on_exception_(on_exception),
+        exceptions_(std::uncaught_exceptions()),
+        start_(detail::to_ticks(intended_start)) {}
+
   ScopedTimer(ScopedTimer&& other) noexcept
       : timer_(other.timer_),
         on_exception_(other.on_exception_),

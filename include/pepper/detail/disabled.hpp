@@ -77,6 +77,7 @@ class [[nodiscard]] ScopedTimer {
   explicit ScopedTimer(Timer) noexcept {}
   ScopedTimer(Timer, std::chrono::steady_clock::time_point) noexcept {}
   ScopedTimer(Timer, Timer) noexcept {}
+  ScopedTimer(Timer, Timer, std::chrono::steady_clock::time_point) noexcept {}
   ScopedTimer(ScopedTimer&&) noexcept {}
   ScopedTimer& operator=(ScopedTimer&&) noexcept { return *this; }
   ~ScopedTimer() {}  // NOLINT(modernize-use-equals-default): with a trivial one it would be an unused variable
