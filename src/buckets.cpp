@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 namespace pepper::detail {
 
@@ -49,6 +50,26 @@ Buckets::Window at_lower_scale(const Buckets::Window& window, int steps) noexcep
   return {first, static_cast<std::uint32_t>(((window.end() - 1) >> steps) - first + 1)};
 }
 
+/// How many counts, from the first or the last on, are records before the one of that rank alone; takes those off it. Sums of all of them
+/// fit into one. So many are added up at once, which compilers do with vectors, before a part of them is looked at more closely.
+template <class Count>
+std::uint32_t pass(const Count* counts, std::uint32_t size, bool from_last, std::uint64_t& rank) noexcept {
+  std::uint32_t passed = 0;
+  const auto pass_by = [&]<std::uint32_t kStride>(std::integral_constant<std::uint32_t, kStride>) {
+    for (; size - passed >= kStride; passed += kStride) {
+      const Count* const stride = counts + (from_last ? size - passed - kStride : passed);
+      Count sum = 0;
+      for (std::uint32_t i = 0; i < kStride; ++i) sum += stride[i];
+      if (rank < sum) return;
+      rank -= sum;
+    }
+  };
+  pass_by(std::integral_constant<std::uint32_t, 128>{});
+  pass_by(std::integral_constant<std::uint32_t, 16>{});
+  pass_by(std::integral_constant<std::uint32_t, 1>{});
+  return passed;
+}
+
 }  // namespace
 
 // --- Reading ---
@@ -74,31 +95,27 @@ std::uint64_t Buckets::sum(std::uint32_t from, std::uint32_t to) const noexcept 
 
 double Buckets::value_at(std::uint64_t rank) const noexcept {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  if (rank < special_[PageKey::negative_infinity]) return -kInfinity;
-  rank -= special_[PageKey::negative_infinity];
-  const Window &positive = windows_[0], &negative = windows_[1];
-  for (std::uint32_t at = negative.size; at-- != 0;) {
-    const std::uint64_t here = count(true, at);
-    if (rank < here) return -middle_of(std::int64_t{negative.first} + at, scale_);
-    rank -= here;
-  }
-  if (rank < special_[PageKey::zero]) return 0;
-  rank -= special_[PageKey::zero];
-  constexpr std::uint32_t kStride = 32;  // so many are added up at once before they are looked at one by one
-  for (std::uint32_t at = 0; at < positive.size; at += kStride) {
-    const std::uint32_t end = std::min(at + kStride, positive.size);
-    const std::uint64_t stride = sum(at, end);
-    if (rank >= stride) {
-      rank -= stride;
-      continue;
+  const bool is_downwards = rank > total_ / 2;  // from the end that is nearer
+  if (is_downwards) rank = total_ - 1 - std::min(rank, total_ - 1);
+  const double end = is_downwards ? kInfinity : -kInfinity;
+  const std::uint64_t at_end = special_[is_downwards ? PageKey::positive_infinity : PageKey::negative_infinity];
+  if (rank < at_end) return end;
+  rank -= at_end;
+  for (const bool is_negative : {!is_downwards, is_downwards}) {
+    const Window& window = windows_[is_negative];
+    const std::uint32_t base = is_negative ? windows_[0].size : 0;
+    const bool from_last = is_negative != is_downwards;
+    const std::uint32_t passed =
+        is_wide_ ? pass(wide() + base, window.size, from_last, rank) : pass(narrow() + base, window.size, from_last, rank);
+    if (passed < window.size) {
+      const double magnitude = middle_of(from_last ? window.end() - 1 - passed : std::int64_t{window.first} + passed, scale_);
+      return is_negative ? -magnitude : magnitude;
     }
-    for (std::uint32_t i = at;; ++i) {
-      const std::uint64_t here = count(false, i);
-      if (rank < here) return middle_of(std::int64_t{positive.first} + i, scale_);
-      rank -= here;
-    }
+    if (is_negative == is_downwards) break;
+    if (rank < special_[PageKey::zero]) return 0;
+    rank -= special_[PageKey::zero];
   }
-  return kInfinity;
+  return -end;
 }
 
 double Buckets::count_up_to(double x) const noexcept {

@@ -283,9 +283,14 @@ TEST_CASE("ranks are in ascending order of values, and cover them all") {
       REQUIRE(add(writer, value, 6));
     }
     std::ranges::sort(values);
+    // So many at one end that counts are wide, and that values are looked for from the other.
+    constexpr std::uint64_t kMany = std::uint64_t{1} << 33;
+    const bool has_most_below = round % 3 == 1, has_most_above = round % 3 == 2;
+    if (has_most_below || has_most_above) REQUIRE(add(writer, has_most_below ? -kInfinity : kInfinity, 6, kMany));
+    CHECK(buckets.get()->is_wide() == (has_most_below || has_most_above));
     const double error = error_at_scale(buckets.get()->scale()) + 1e-12;
     for (std::size_t rank = 0; rank < values.size(); ++rank) {
-      const double value = buckets.get()->value_at(rank);
+      const double value = buckets.get()->value_at(rank + (has_most_below ? kMany : 0));
       CHECK((value == values[rank] || std::abs(value - values[rank]) <= error * std::abs(values[rank])));
     }
   }
