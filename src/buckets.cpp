@@ -128,8 +128,8 @@ double Buckets::count_up_to(double x) const noexcept {
     if (at >= window.size) return static_cast<double>(sum(base, base + window.size));
     const auto i = static_cast<std::uint32_t>(at);
     const double lower = bucket_border(std::int64_t{window.first} + i, scale_),
-                 upper = bucket_border(std::int64_t{window.first} + i + 1, scale_);
-    const double part = std::isfinite(upper) && upper > lower ? (m - lower) / (upper - lower) : 1;
+                 upper = std::min(bucket_border(std::int64_t{window.first} + i + 1, scale_), std::numeric_limits<double>::max());
+    const double part = upper > lower ? (m - lower) / (upper - lower) : 1;
     return static_cast<double>(sum(base, base + i)) + std::clamp(part, 0.0, 1.0) * static_cast<double>(count(is_negative, i));
   };
   if (x == std::numeric_limits<double>::infinity()) return static_cast<double>(total_);

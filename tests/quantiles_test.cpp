@@ -175,6 +175,27 @@ TEST_CASE("cdf() rises from one value to the next, between borders as well") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("cdf() and count_above() are linear in a bucket that ends at an infinity as in any other") {
+  std::vector<double> values(1'000), mirrored(1'000);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 8.99e307 * (1 + static_cast<double>(i) / 1001);
+    mirrored[i] = -values[i];
+  }
+  MetricsCollector collector(manual()), other(manual());
+  const Distribution up = recorded(collector, values, {.relative_error = 0.5})->distribution,
+                     down = recorded(other, mirrored, {.relative_error = 0.5})->distribution;
+  REQUIRE(std::isinf((*up.begin()).upper));
+  REQUIRE(std::isinf((*down.begin()).lower));
+  for (const double x : {9e307, 1e308, 1.2e308, 1.5e308, 1.79e308}) {
+    CAPTURE(x);
+    const auto at_most = static_cast<double>(std::ranges::count_if(values, [x](double value) { return value <= x; }));
+    CHECK(std::abs(up.cdf(x) - at_most / 1000) < 2e-3);
+    CHECK(std::abs(static_cast<double>(up.count_above(x)) - (1000 - at_most)) <= 2);
+    CHECK(std::abs(down.cdf(-x) - (1 - at_most / 1000)) < 2e-3);
+    CHECK(std::abs(static_cast<double>(down.count_above(-x)) - at_most) <= 2);
+  }
+}
+
 TEST_CASE("a bucket holds the values between its borders, those of denormals too") {
   for (const double value : {5e-324, 1e-323, 1.5e-323, 2e-323, 3.5e-323, 1e-321, 1e-315, 2.2250738585072009e-308, 2.2250738585072014e-308,
                              0.1, 1.0, 1e300, 1.7976931348623157e308}) {

@@ -49,8 +49,8 @@ class Distribution {
   /// NaN. O(buckets).
   [[nodiscard]] double quantile(double q) const noexcept;
   /// The share of the records that are at most x, 0 to 1: exact at borders of buckets, linear between them. (At a negative border it is
-  /// the share below x, as that bucket begins with x.) NaN where there is no record,
-  /// or x is NaN. O(buckets).
+  /// the share below x, as that bucket begins with x.) A bucket that ends at an infinity counts as one that ends at the largest double.
+  /// NaN where there is no record, or x is NaN. O(buckets).
   [[nodiscard]] double cdf(double x) const noexcept;
   /// Records that are not at most x, as cdf() has it; rounded where x is no border of a bucket. 0 for NaN. O(buckets).
   [[nodiscard]] std::uint64_t count_above(double x) const noexcept;
