@@ -188,6 +188,7 @@ bool BucketWriter::make_room(bool is_negative, std::int32_t first, std::int32_t 
     std::copy_n(old->special_, 3, made->special_);
     made->total_ = old->special_[0] + old->special_[1] + old->special_[2];
     made->backfilled_ = old->backfilled_;
+    made->least_filled_ = old->least_filled_;
     for (const bool sign : {false, true}) {
       const Buckets::Window& window = before[sign];
       if (window.size == 0) continue;
@@ -274,6 +275,7 @@ void BucketWriter::backfill(double value, std::uint64_t count) noexcept {
   const double least = value - missing * interval, most = value - interval;
   const int scale = shared_.get()->scale();
   if (!make_room(false, index_of(least, scale), index_of(most, scale), scale, count * static_cast<std::uint64_t>(missing))) return;
+  shared_.at_->least_filled_ = std::min(shared_.at_->least_filled_, least);
   // The k-th of them is value - k * interval. From the bucket that holds the first on downwards: how many are above its lower border?
   const int to = shared_.get()->scale();
   std::uint64_t done = 0;
@@ -332,7 +334,10 @@ bool BucketWriter::merge(const Buckets& from) noexcept {
   for (const PageKey::Special what : {PageKey::zero, PageKey::positive_infinity, PageKey::negative_infinity}) {
     if (from.special_[what] != 0 && !add_special(what, from.special_[what])) return false;
   }
-  if (from.backfilled_ != 0) shared_.at_->backfilled_ += from.backfilled_;
+  if (from.backfilled_ != 0) {
+    shared_.at_->backfilled_ += from.backfilled_;
+    shared_.at_->least_filled_ = std::min(shared_.at_->least_filled_, from.least_filled_);
+  }
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <new>
 
 namespace pepper::detail {
@@ -43,6 +44,8 @@ class Buckets {
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
   /// Part of the total that nobody recorded: see SeriesOptions::expected_interval.
   [[nodiscard]] std::uint64_t backfilled() const noexcept { return backfilled_; }
+  /// The least value of those; infinite where there is none.
+  [[nodiscard]] double least_filled() const noexcept { return least_filled_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_of(windows_[0].size + windows_[1].size, is_wide_); }
 
   /// The least x so that records up to it are more than `rank`, by buckets: see Distribution::quantile().
@@ -75,6 +78,7 @@ class Buckets {
   Window windows_[2];  ///< positive, negative
   std::uint64_t special_[3] = {};
   std::uint64_t total_ = 0, backfilled_ = 0;
+  double least_filled_ = std::numeric_limits<double>::infinity();
   BucketLease& lease_;
   std::uint64_t tenant_;
 };

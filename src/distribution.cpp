@@ -54,7 +54,7 @@ std::uint64_t Distribution::undistributed() const noexcept { return records_ - s
 int Distribution::scale() const noexcept { return buckets_ == nullptr ? detail::kMaxScale : buckets_->scale(); }
 double Distribution::relative_error() const noexcept { return detail::error_at_scale(scale()); }
 
-double Distribution::least() const noexcept { return backfilled() == 0 ? min_ : std::min(min_, (*begin()).lower); }
+double Distribution::least() const noexcept { return buckets_ == nullptr ? min_ : std::min(min_, buckets_->least_filled()); }
 
 double Distribution::quantile(double q) const noexcept {
   const std::uint64_t n = count();

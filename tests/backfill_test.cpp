@@ -40,6 +40,10 @@ TEST_CASE("filling back counts what a loop over the missing values would") {
     if (std::abs(last - std::round(last)) < 1e-6) continue;
     CHECK(buckets.get()->backfilled() == backfilled);
     CHECK(buckets.get()->total() == backfilled + count);
+    const double least = backfilled == 0 ? kInfinity : value - static_cast<double>(backfilled / count) * interval;
+    CHECK(buckets.get()->least_filled() <= least * (1 + 1e-6));
+    CHECK((backfilled == 0) == std::isinf(buckets.get()->least_filled()));
+    CHECK((backfilled == 0 || buckets.get()->least_filled() >= least * (1 - 1e-6)));
     expected.counts[0][index] += count;
     const Model found = model_of(*buckets.get());
     // A missing value on a border may be in the bucket beside it, by rounding: never more than one of them at each border.
@@ -79,4 +83,22 @@ TEST_CASE("a value a thousand million intervals long is filled back without coun
     CHECK(buckets.get()->backfilled() == std::uint64_t{1} << 31);  // no more for one value
     CHECK(buckets.get()->total() == model_of(*buckets.get()).total());
   }
+}
+
+TEST_CASE("the least of what was filled back outlives a lower scale, a merge and a copy") {
+  Room room;
+  SharedBuckets buckets, other;
+  BucketWriter writer(buckets, {.max_buckets = 64, .expected_interval = 10}, room.lease), plain(other, {}, room.lease);
+  REQUIRE(add(writer, 100, 9));
+  const double least = buckets.get()->least_filled();
+  CHECK(least >= 10);
+  CHECK(least < 20);
+  const SharedBuckets kept = buckets;
+  for (const double value : {-1e9, -1e-9}) REQUIRE(add(writer, value, 9));
+  CHECK(buckets.get()->scale() < kept.get()->scale());
+  CHECK(buckets.get()->least_filled() == least);
+  REQUIRE(add(plain, 5, 9));
+  CHECK(std::isinf(other.get()->least_filled()));
+  REQUIRE(plain.merge(*buckets.get()));
+  CHECK(other.get()->least_filled() == least);
 }

@@ -245,6 +245,45 @@ TEST_CASE("quantiles of what was filled back lie below what was recorded") {
   CHECK(distribution.count_above(55) == 5);
 }
 
+TEST_CASE("where values were filled back, quantile(0) is the least of them and of what was recorded, and no quantile is below") {
+  struct Filled {
+    std::vector<double> values;
+    SeriesOptions options;
+    double least;
+  };
+  const Filled all[] = {
+      {{7.99, 100}, {.relative_error = 0.4, .expected_interval = 10}, 7.99},
+      {{-5, 100}, {.relative_error = 0.4, .expected_interval = 1}, -5},
+      {{0, 100}, {.expected_interval = 10}, 0},
+      {{5, 10, 100}, {.expected_interval = 10}, 5},
+      {{1000, 2000}, {.relative_error = 0.5, .max_buckets = 8, .expected_interval = 700}, 700},
+      {{100}, {.expected_interval = 10}, 10},
+  };
+  for (const Filled& filled : all) {
+    CAPTURE(filled.least);
+    MetricsCollector collector(manual());
+    const auto found = recorded(collector, filled.values, filled.options);
+    const Distribution& distribution = found->distribution;
+    const double least = distribution.quantile(0), error = distribution.relative_error();
+    if (filled.least == found->min) {
+      CHECK(least == filled.least);
+    } else {  // counted down from what stands for a bucket, and never to below the interval
+      CHECK(least >= filled.least);
+      CHECK(least <= std::min(found->min, 2 * filled.options.expected_interval));
+    }
+    CHECK(is_within(distribution.quantile(1e-9), least, error));
+    CHECK(distribution.cdf(std::nextafter(least, -kInfinity)) == 0);
+    CHECK(distribution.count_above(std::nextafter(least, -kInfinity)) == distribution.count());
+    double before = least;
+    for (int step = -100; step <= 1100; ++step) {
+      const double value = distribution.quantile(step / 1000.0);
+      CHECK(value >= before);
+      before = value;
+    }
+    CHECK(before == found->max);
+  }
+}
+
 TEST_CASE("snapshots that are kept stay as they were while more is recorded, at lower scales and by other ways as well") {
   MetricsCollector collector(manual());
   const Histogram histogram = collector.histogram("values", {}, {.max_buckets = 40});

@@ -45,8 +45,8 @@ class Distribution {
   [[nodiscard]] double relative_error() const noexcept;
 
   /// The value whose rank among the n = count() records, in ascending order, is ceil(q n), within relative_error() of it, and within
-  /// [min, max]; what was filled back may lie below min. Monotone in q; q <= 0 is min, q >= 1 is max. NaN where there is no record, or q is
-  /// NaN. O(buckets).
+  /// [least, max]: the least is the series' min, or what was filled back where that is less. Monotone in q; q <= 0 is the least, q >= 1 is
+  /// max. NaN where there is no record, or q is NaN. O(buckets).
   [[nodiscard]] double quantile(double q) const noexcept;
   /// The share of the records that are at most x, 0 to 1: exact at borders of buckets, linear between them. (At a negative border it is
   /// the share below x, as that bucket begins with x.) A bucket that ends at an infinity counts as one that ends at the largest double.
