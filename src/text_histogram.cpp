@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,11 @@ bool are_together(const Bucket& a, const Bucket& b, int scale, int steps) noexce
 
 /// Buckets that are one at `steps` scales below share a row.
 std::vector<Bucket> group(const Distribution& distribution, int steps) {
+  constexpr double kMost = std::numeric_limits<double>::max();
   std::vector<Bucket> groups;
   Bucket last{};
-  for (const Bucket& bucket : distribution) {
+  for (Bucket bucket : distribution) {
+    if (bucket.lower != bucket.upper) bucket.lower = std::max(bucket.lower, -kMost), bucket.upper = std::min(bucket.upper, kMost);
     if (!groups.empty() && are_together(last, bucket, distribution.scale(), steps)) {
       groups.back().upper = bucket.upper;
       groups.back().count += bucket.count;
@@ -44,6 +47,12 @@ std::vector<Bucket> group(const Distribution& distribution, int steps) {
     last = bucket;
   }
   return groups;
+}
+
+bool are_told_apart(const std::vector<Bucket>& groups, int digits) {
+  return std::ranges::all_of(groups, [digits](const Bucket& of) {
+    return of.lower == of.upper || detail::to_text(of.lower, digits) != detail::to_text(of.upper, digits);
+  });
 }
 
 }  // namespace
@@ -59,22 +68,27 @@ std::string SeriesSnapshot::histogram_text(std::size_t rows, std::size_t width) 
   std::vector<std::string> counts;
   std::size_t label_width = 0, count_width = 0;
   std::uint64_t most = 1;
+  int digits = 6;
+  while (digits < 17 && !are_told_apart(groups, digits)) ++digits;
   for (const Bucket& bucket : groups) {
-    labels.push_back(bucket.lower == bucket.upper ? detail::to_text(bucket.lower)
-                                                  : detail::to_text(bucket.lower) + " .. " + detail::to_text(bucket.upper));
+    labels.push_back(detail::to_text(bucket.lower, digits));
+    if (bucket.lower != bucket.upper) labels.back() += " .. " + detail::to_text(bucket.upper, digits);
     counts.push_back(std::to_string(bucket.count));
     label_width = std::max(label_width, labels.back().size());
     count_width = std::max(count_width, counts.back().size());
     most = std::max(most, bucket.count);
   }
-  const std::size_t beside = label_width + count_width + 4, room = width > beside ? width - beside : 1;
+  const std::size_t beside = label_width + count_width + 4, room = width > beside ? width - beside : 0;
   std::string text;
   for (std::size_t row = 0; row < groups.size(); ++row) {
     const double share = static_cast<double>(groups[row].count) / static_cast<double>(most);
-    const auto bar = std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(room)));  // none is empty
-    std::string line = std::string(label_width - labels[row].size(), ' ') + labels[row] + "  ";
-    line += std::string(count_width - counts[row].size(), ' ') + counts[row] + "  " + std::string(bar, '#');
-    text += line.substr(0, width) + '\n';
+    text += std::string(label_width - labels[row].size(), ' ') + labels[row] + "  ";
+    text += std::string(count_width - counts[row].size(), ' ') + counts[row];
+    if (room != 0) {
+      const auto bar = std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(room)));  // none is empty
+      text += "  " + std::string(bar, '#');
+    }
+    text += '\n';
   }
   return text;
 }

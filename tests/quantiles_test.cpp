@@ -375,12 +375,3 @@ TEST_CASE("a histogram of both signs and zeros keeps to its rows and its width")
     for (const std::string& line : drawn) CHECK(line.size() <= 60);
   }
 }
-
-TEST_CASE("a histogram that is asked for fewer rows, or characters, than it takes to say anything does not take more") {
-  MetricsCollector collector(manual());
-  const auto found = recorded(collector, {-1.2345e-100, -1, 0, 1, 1.2345e-100, kInfinity}, {});
-  for (const std::size_t rows : {1u, 2u, 4u}) CHECK(lines(found->histogram_text(rows, 80)).size() <= rows);
-  for (const std::size_t width : {10u, 20u, 30u}) {
-    for (const std::string& line : lines(found->histogram_text(16, width))) CHECK(line.size() <= width);
-  }
-}

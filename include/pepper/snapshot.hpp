@@ -93,7 +93,9 @@ struct SeriesSnapshot {
   std::uint64_t violations = 0;  ///< values that SeriesOptions::check refused (they are in no field above) or clamped (they are in all)
 
   /// The distribution as rows of bars, at most so many of at most `width` characters, for a terminal. Neighbouring buckets share a row
-  /// where there are more. Empty where there is no distribution.
+  /// where there are more. No number is cut: borders have as many digits, from six on, as tell those of a row apart, and where borders,
+  /// count and a bar need more than `width` (77 is always enough), rows have no bars, and are as wide as the numbers are. A border at
+  /// infinity is shown as the largest double. Empty where there is no distribution.
   [[nodiscard]] std::string histogram_text(std::size_t rows = 16, std::size_t width = 80) const;
 
   Exemplars exemplars;  ///< of records with metadata; none where memory_limit_bytes had no room for them
