@@ -2,6 +2,8 @@
 
 #include <pepper/tags.hpp>
 
+#include "utf8.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -10,9 +12,16 @@
 
 namespace pepper::detail {
 
-/// With every control byte as a question mark.
+/// With every control character (those of one byte, and U+0080 to U+009F, which some terminals obey), and every byte that is no UTF-8, as a
+/// question mark.
 inline void append_printable(std::string& text, std::string_view raw) {
-  for (const char c : raw) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  while (!raw.empty()) {
+    const std::size_t size = character_size(raw);
+    const std::string_view character = raw.substr(0, std::max<std::size_t>(size, 1));
+    const bool is_control = character < "\x20" || character == "\x7f" || (character >= "\xc2\x80" && character <= "\xc2\x9f");
+    text += size == 0 || is_control ? "?" : character;
+    raw.remove_prefix(character.size());
+  }
 }
 
 /// A series as name{key=value,key=value}.
@@ -33,7 +42,7 @@ inline void append_printable(std::string& text, std::string_view raw) {
 
 /// Characters, not bytes: continuation bytes of UTF-8 take no room.
 [[nodiscard]] inline std::size_t width(std::string_view text) noexcept {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return !is_continuation(c); }));
 }
 
 }  // namespace pepper::detail

@@ -275,6 +275,21 @@ TEST_CASE("to_text() keeps control bytes off the terminal") {
   CHECK(text.find("red") != std::string::npos);
 }
 
+TEST_CASE("to_text() keeps the terminal from control characters of two bytes, and from bytes that are no UTF-8") {
+  MetricsCollector collector(manual());
+  (void)collector.counter("a\xff\xfe\x80z", {{"k",
+                                              "\xc2\x9b"
+                                              "31m\xc2\x80\xc2\x9f"}});
+  (void)collector.counter("b\xc0\xaf\xed\xa0\x80\xf5z");  // overlong, a surrogate, past the last character
+  (void)collector.counter("c\xe2\x82", {{"k", "\xc2\xa0\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\xb6"}}, {.unit = "\xc2\x85s\xc2"});
+  const std::vector<std::string> table = lines(collector.flush()->to_text());
+  REQUIRE(table.size() == 4);
+  CHECK(table[1].rfind("a???z{k=?31m??} ", 0) == 0);
+  CHECK(table[2].rfind("b??????z ", 0) == 0);
+  CHECK(table[3].rfind("c??{k=\xc2\xa0\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\xb6} ", 0) == 0);
+  CHECK(table[3].ends_with(" ?s?"));
+}
+
 TEST_CASE("to_text() aligns by characters, not by bytes of UTF-8") {
   MetricsCollector collector(manual());
   (void)collector.counter("größe");

@@ -130,7 +130,8 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
 
   [[nodiscard]] const CollectorStats& stats() const noexcept;
 
-  /// The series as an aligned table for humans, one line each, a header first.
+  /// The series as an aligned table for humans, one line each, a header first. Control characters, and bytes that are no UTF-8, are shown
+  /// as question marks; a character counts as one column, also where a terminal takes two, as of East Asian ones.
   [[nodiscard]] std::string to_text() const;
 
  private:
