@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <locale>
+#include <map>
 #include <ranges>
 #include <sstream>
 
@@ -288,6 +289,24 @@ TEST_CASE("to_text() keeps the terminal from control characters of two bytes, an
   CHECK(table[2].rfind("b??????z ", 0) == 0);
   CHECK(table[3].rfind("c??{k=\xc2\xa0\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\xb6} ", 0) == 0);
   CHECK(table[3].ends_with(" ?s?"));
+}
+
+TEST_CASE("to_text() has each quantile in its column") {
+  MetricsCollector collector(manual());
+  std::vector<double> values;
+  for (int i = 1; i <= 10'000; ++i) values.push_back(i);
+  collector.histogram("values").record(values);
+  const auto snapshot = collector.flush();
+  std::istringstream header(lines(snapshot->to_text())[0]), row(lines(snapshot->to_text())[1]);
+  std::map<std::string, std::string> cells;
+  for (std::string title, cell; header >> title && row >> cell;) cells[title] = cell;
+  CHECK(std::stod(cells["p50"]) == doctest::Approx(5000).epsilon(0.01));
+  CHECK(std::stod(cells["p90"]) == doctest::Approx(9000).epsilon(0.01));
+  CHECK(std::stod(cells["p99"]) == doctest::Approx(9900).epsilon(0.006));
+  CHECK(std::stod(cells["p99.9"]) == doctest::Approx(9990).epsilon(0.006));
+  CHECK(std::stod(cells["p99"]) < std::stod(cells["p99.9"]));
+  CHECK(cells["min"] == "1");
+  CHECK(cells["max"] == "10000");
 }
 
 TEST_CASE("to_text() aligns by characters, not by bytes of UTF-8") {
