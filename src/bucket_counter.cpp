@@ -3,7 +3,11 @@
 #include "distributed.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <new>
+#include <utility>
 
 namespace pepper::detail {
 
@@ -15,6 +19,15 @@ constexpr std::uint64_t kMostRecords = std::uint64_t{1} << 31;
 /// So many series' counts may be in a cache.
 constexpr std::size_t kCached = 4096;
 constexpr std::size_t kAhead = 64;
+
+constexpr std::size_t kMostToFillBack = 4096;
+
+/// The index of the first bucket, or the one before, whose records say that others are missing.
+std::int64_t first_to_fill_back(double interval, int scale) noexcept {
+  const double least = 2 * interval;
+  if (!std::isfinite(least)) return std::numeric_limits<std::int32_t>::max();
+  return bucket_index_slow(std::bit_cast<std::uint64_t>(least), scale);
+}
 
 }  // namespace
 
@@ -59,7 +72,7 @@ void BucketCounter::count(const Record* records, std::size_t count, const FoldTa
 }
 
 template <class Add>
-void BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
+bool BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
   constexpr BucketLimits kUsual{};
   SeriesBuckets& of = series_buckets_[index];
   try {
@@ -68,20 +81,27 @@ void BucketCounter::write(std::uint32_t index, Add&& add) noexcept {
     if (!of.is_open) open_.push_back(index);
     of.is_open = true;
   } catch (const std::bad_alloc&) {
-    return;  // as below
+    return false;  // as below
   }
   const BucketLimits* const limits = series_.limits_of(index);
   BucketWriter writer(of.buckets, limits == nullptr ? kUsual : *limits, lease_);
   // Where there is no memory at all it is missing in the distribution, which a snapshot says.
-  add(writer);
-  if (of.buckets.get() == nullptr) return;
+  const bool is_added = add(writer);
+  if (of.buckets.get() == nullptr) return is_added;
   const ScaleCode code = scale_code(of.buckets.get()->scale());
   if (code < series_.scale_of(index)) series_.set_scale(index, code);
-  // In place only what nobody shares, at the scale at which records come, without anything that is to be filled back.
+  // In place only what nobody shares, at the scale at which records come.
   const Buckets& buckets = *of.buckets.get();
-  of.is_direct = writer.is_own() && code == series_.scale_of(index) && (limits == nullptr || limits->expected_interval == 0);
+  of.is_direct = writer.is_own() && code == series_.scale_of(index);
+  of.fills_back = limits != nullptr && limits->expected_interval > 0;
   const Buckets::Window& positive = buckets.window(false);
-  spans_[index] = of.is_direct && !buckets.is_wide() ? BucketSpan::of(writer.counts(), positive.first, positive.size, code) : BucketSpan{};
+  std::uint32_t size = of.is_direct && !buckets.is_wide() ? positive.size : 0;
+  if (of.fills_back) {  // and not without a look at those that say that others are missing
+    const std::int64_t end = first_to_fill_back(limits->expected_interval, buckets.scale());
+    size = static_cast<std::uint32_t>(std::clamp<std::int64_t>(end - positive.first, 0, size));
+  }
+  spans_[index] = size != 0 ? BucketSpan::of(writer.counts(), positive.first, size, code) : BucketSpan{};
+  return is_added;
 }
 
 bool BucketCounter::add_in_place(SeriesBuckets& of, std::uint64_t bits, ScaleCode code) noexcept {
@@ -93,17 +113,50 @@ bool BucketCounter::add_in_place(SeriesBuckets& of, std::uint64_t bits, ScaleCod
 }
 
 [[gnu::noinline]] void BucketCounter::add_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept {
-  if (is_nan(bits) || add_in_place(series_buckets_[index], bits, code)) return;
+  if (is_nan(bits)) return;
+  SeriesBuckets& of = series_buckets_[index];
+  const bool is_in_place = add_in_place(of, bits, code);
+  if (is_in_place && !of.fills_back) return;
   const BucketPlace place = place_bucket(bits, index, code);
-  write(index, [&](BucketWriter& writer) { writer.add(place, 1); });
+  if (!is_in_place && !write(index, [&](BucketWriter& writer) { return writer.add(place, 1); })) return;
+  if (of.fills_back) fill_back_later(place, 1);
+}
+
+void BucketCounter::fill_back_later(const BucketPlace& place, std::uint32_t count) noexcept {
+  const ScaleCode code = PageKey::code(place.key);
+  if (code == 0 || PageKey::is_negative(place.key)) return;
+  const std::uint32_t series = PageKey::series(place.key);
+  if (to_fill_back_.size() == kMostToFillBack) fill_back();
+  try {
+    to_fill_back_.push_back({place, count});
+  } catch (const std::bad_alloc&) {
+    write(series, [&](BucketWriter& writer) { return writer.fill_back(place, count); });
+  }
+}
+
+void BucketCounter::fill_back() noexcept {
+  const auto order = [](const FillBack& of) { return std::pair(of.place.key, of.place.at); };
+  std::ranges::sort(to_fill_back_, {}, order);
+  for (std::size_t i = 0; i < to_fill_back_.size();) {
+    const BucketPlace place = to_fill_back_[i].place;
+    std::uint64_t count = 0;
+    for (; i < to_fill_back_.size() && order(to_fill_back_[i]) == std::pair(place.key, place.at); ++i) count += to_fill_back_[i].count;
+    write(PageKey::series(place.key), [&](BucketWriter& writer) { return writer.fill_back(place, count); });
+  }
+  to_fill_back_.clear();
 }
 
 void BucketCounter::merge(const BucketTable::Page& page) noexcept {
   const std::uint32_t index = PageKey::series(page.key);
-  if (index < capacity_) write(index, [&](BucketWriter& writer) { writer.add(page); });
+  if (index >= capacity_ || !write(index, [&](BucketWriter& writer) { return writer.add(page); })) return;
+  if (!series_buckets_[index].fills_back) return;
+  for (std::uint32_t at = 0; at < kBucketsPerPage; ++at) {
+    if (page.counts[at] != 0) fill_back_later({page.key, at}, page.counts[at]);
+  }
 }
 
 void BucketCounter::settle() noexcept {
+  fill_back();
   for (const std::uint32_t index : open_) {
     SeriesBuckets& of = series_buckets_[index];
     of.is_open = false;
@@ -123,6 +176,7 @@ void BucketCounter::start_over() noexcept {
   }
   distributed_.clear();
   open_.clear();
+  to_fill_back_.clear();
   counted_records_ = 0;
 }
 

@@ -40,14 +40,23 @@ class BucketCounter {
     bool is_known;   ///< is in distributed_
     bool is_open;    ///< is in open_
     bool is_direct;  ///< its counts may be changed in place, each by itself
+    bool fills_back;
+  };
+  /// Records whose missing values are not in the buckets yet.
+  struct FillBack {
+    BucketPlace place;
+    std::uint32_t count;
   };
 
   /// Counts what is in none of `spans_`.
   void add_slow(std::uint32_t index, std::uint64_t bits, ScaleCode code) noexcept;
   [[nodiscard]] bool add_in_place(SeriesBuckets& of, std::uint64_t bits, ScaleCode code) noexcept;
-  /// Has a writer change the series' distribution by add(writer).
+  /// Has a writer change the series' distribution by add(writer), and returns what that does. False: no memory.
   template <class Add>
-  void write(std::uint32_t index, Add&& add) noexcept;
+  bool write(std::uint32_t index, Add&& add) noexcept;
+  /// Not at once, as records of one bucket have the same values missing.
+  void fill_back_later(const BucketPlace& place, std::uint32_t count) noexcept;
+  void fill_back() noexcept;
 
   SeriesRange& series_;
   BucketLease& lease_;
@@ -56,6 +65,7 @@ class BucketCounter {
   BucketSpan* const spans_;  ///< of counts that may be changed in place and have four bytes
   SeriesBuckets* const series_buckets_;
   std::vector<std::uint32_t> distributed_, open_;  ///< series that have had one; that were changed since settle()
+  std::vector<FillBack> to_fill_back_;
   std::uint64_t counted_records_ = 0;
 };
 

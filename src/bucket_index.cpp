@@ -56,6 +56,16 @@ constexpr Fixed border_in_octave(std::uint32_t part, int scale) noexcept {
   return border;
 }
 
+/// 2^(part / 2^scale), for 0 <= part < 1024.
+constexpr std::array<Fixed, 1024> first_borders(int scale) noexcept {
+  std::array<Fixed, 1024> borders{};
+  for (std::uint32_t part = 0; part < borders.size(); ++part) borders[part] = border_in_octave(part, scale);
+  return borders;
+}
+/// A border at any scale is one of each, multiplied.
+constexpr std::array<Fixed, 1024> kCoarseBorders = first_borders(10), kFineBorders = first_borders(20);
+static_assert(kMaxScale == 20);
+
 /// The 52 digits that a double has of it behind the 1.
 constexpr std::uint64_t mantissa_of(const Fixed& number) noexcept { return number.high << 1 >> 12; }
 
@@ -126,7 +136,10 @@ double bucket_border(std::int64_t index, int scale) noexcept {
   const bool is_coarse = scale <= 0;
   const std::uint32_t part = is_coarse ? 0 : static_cast<std::uint32_t>(index & ((std::int64_t{1} << scale) - 1));
   const auto exponent = static_cast<int>(is_coarse ? index << -scale : index >> scale);
-  const double in_octave = std::bit_cast<double>(std::uint64_t{1023} << 52 | mantissa_of(border_in_octave(part, scale)));
+  const std::uint32_t finest = is_coarse ? 0 : part << (kMaxScale - scale);
+  const std::uint64_t mantissa = mantissa_of(kCoarseBorders[finest >> 10] * kFineBorders[finest & 1023]);
+  if (exponent >= -1022 && exponent <= 1023) return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52 | mantissa);
+  const double in_octave = std::bit_cast<double>(std::uint64_t{1023} << 52 | mantissa);
   const double border = std::ldexp(in_octave, exponent);
   const bool is_rounded_up = exponent < -1022 && std::ldexp(border, -exponent) > in_octave;  // a denormal has fewer digits
   return is_rounded_up ? std::nextafter(border, 0.0) : border;

@@ -17,7 +17,11 @@ double middle_of(std::int64_t index, int scale) noexcept { return bucket_border(
 /// Counts are widened when there are so many records: as many more, and some chunks, may come in place before the next settle().
 constexpr std::uint64_t kMostNarrow = (std::uint64_t{1} << 31) - 512;
 
-std::int32_t index_of(double magnitude, int scale) noexcept { return bucket_index_slow(std::bit_cast<std::uint64_t>(magnitude), scale); }
+std::int32_t index_of(double magnitude, int scale) noexcept {
+  const auto bits = std::bit_cast<std::uint64_t>(magnitude);
+  const ScaleCode code = scale_code(scale);
+  return is_normal(bits) && has_table(code) ? bucket_index_by_table(bits, kScaleTables[code]) : bucket_index_slow(bits, scale);
+}
 
 Buckets::Window united(const Buckets::Window& window, std::int32_t first, std::int32_t last) noexcept {
   if (window.size == 0) return {first, static_cast<std::uint32_t>(std::int64_t{last} - first + 1)};
@@ -231,7 +235,6 @@ bool BucketWriter::add_special(PageKey::Special what, std::uint64_t count) noexc
 bool BucketWriter::add(bool is_negative, std::int32_t index, int scale, std::uint64_t count) noexcept {
   if (!make_room(is_negative, index, index, scale, count)) return false;
   put(is_negative, index, scale, count);
-  if (limits_.expected_interval > 0 && !is_negative) backfill(middle_of(index, scale), count);
   return true;
 }
 
@@ -259,34 +262,55 @@ bool BucketWriter::add(const BucketTable::Page& page) noexcept {
   for (std::int32_t i = first; i <= last; ++i) {
     if (page.counts[i] != 0) put(is_negative, base + i, scale, page.counts[i]);
   }
-  if (limits_.expected_interval > 0 && !is_negative) {
-    for (std::int32_t i = first; i <= last; ++i) {
-      if (page.counts[i] != 0) backfill(middle_of(base + i, scale), page.counts[i]);
-    }
-  }
   return true;
 }
 
-void BucketWriter::backfill(double value, std::uint64_t count) noexcept {
+bool BucketWriter::fill_back(const BucketPlace& place, std::uint64_t count) noexcept {
+  const ScaleCode code = PageKey::code(place.key);
   const double interval = limits_.expected_interval;
+  if (code == 0 || PageKey::is_negative(place.key) || !(interval > 0)) return true;
+  const double value = middle_of(std::int64_t{PageKey::first_index(place.key)} + place.at, scale_of(code));
   constexpr double kMost = 1u << 31;  // values that were not recorded for one that was
   const double missing = std::min(std::floor(value / interval) - 1, kMost);
-  if (!(missing >= 1)) return;
-  const double least = value - missing * interval, most = value - interval;
-  const int scale = shared_.get()->scale();
-  if (!make_room(false, index_of(least, scale), index_of(most, scale), scale, count * static_cast<std::uint64_t>(missing))) return;
-  shared_.at_->least_filled_ = std::min(shared_.at_->least_filled_, least);
-  // The k-th of them is value - k * interval. From the bucket that holds the first on downwards: how many are above its lower border?
-  const int to = shared_.get()->scale();
-  std::uint64_t done = 0;
-  for (std::int32_t index = index_of(most, to), end = index_of(least, to); index >= end; --index) {
-    const double above = index == end ? missing : std::clamp(std::ceil((value - bucket_border(index, to)) / interval) - 1, 0.0, missing);
-    const auto all = static_cast<std::uint64_t>(above);
-    if (all <= done) continue;
-    put(false, index, to, count * (all - done));
-    shared_.at_->backfilled_ += count * (all - done);
-    done = all;
+  if (!(missing >= 1)) return true;
+  const double least = std::max(std::fma(-missing, interval, value), interval);
+  const auto missing_at = [least, interval](std::uint64_t j) { return least + static_cast<double>(j) * interval; };
+  const auto all = static_cast<std::uint64_t>(missing);
+  const int scale = shared_.get() == nullptr ? scale_of(code) : shared_.get()->scale();
+  const double most = missing_at(all - 1);
+  if (!make_room(false, index_of(least, scale), index_of(most, scale), scale, count * all)) return false;
+  Buckets& buckets = *shared_.at_;
+  buckets.least_filled_ = std::min(buckets.least_filled_, least);
+  const int to = buckets.scale();
+  std::uint64_t left = all;
+  // From above, bucket by bucket: how many are up to its lower border?
+  std::int32_t index = index_of(most, to);
+  for (double upper = bucket_border(std::int64_t{index} + 1, to); left != 0; --index) {
+    const double lower = bucket_border(index, to);
+    if (upper - lower < 4 * interval) break;  // fewer are quicker added one by one
+    const std::uint64_t below = lower < least ? 0 : std::min(left, static_cast<std::uint64_t>((lower - least) / interval) + 1);
+    if (below != left) put(false, index, to, count * (left - below));
+    left = below;
+    upper = lower;
   }
+  const auto add_rest = [&, first = buckets.windows_[0].first](auto* counts) noexcept {
+    const auto each = static_cast<std::remove_pointer_t<decltype(counts)>>(count);
+    const ScaleTable table = kScaleTables[scale_code(to)];  // a copy, as the stores to counts could change it
+    if (has_table(scale_code(to)) && is_normal(std::bit_cast<std::uint64_t>(least))) {
+      for (std::uint64_t rest = left; rest-- != 0;)
+        counts[bucket_index_by_table(std::bit_cast<std::uint64_t>(missing_at(rest)), table) - first] += each;
+    } else {
+      for (std::uint64_t rest = left; rest-- != 0;) counts[index_of(missing_at(rest), to) - first] += each;
+    }
+  };
+  if (buckets.is_wide_) {
+    add_rest(buckets.wide());
+  } else {
+    add_rest(buckets.narrow());
+  }
+  buckets.total_ += count * left;
+  buckets.backfilled_ += count * all;
+  return true;
 }
 
 bool BucketWriter::add(const BucketPlace& place, std::uint64_t count) noexcept {

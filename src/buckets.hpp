@@ -115,12 +115,16 @@ class BucketWriter {
       : shared_(buckets), limits_(limits), lease_(lease) {}
 
   /// Adds what a page of the series counts; no `page.marked` is looked at. At a lower scale where the limits or the budget want it.
-  /// False: there is no memory at any scale, nothing was added.
+  /// False: there is no memory at any scale, nothing was added. What they make missing is another matter, here and below: fill_back().
   bool add(const BucketTable::Page& page) noexcept;
   /// The same for one bucket at that scale.
   bool add(bool is_negative, std::int32_t index, int scale, std::uint64_t count) noexcept;
   /// The same for one place of a page.
   bool add(const BucketPlace& place, std::uint64_t count) noexcept;
+  /// Adds the values that so many records of a place of a page say are missing, with a positive BucketLimits::expected_interval. Takes the
+  /// time of as many additions as are missing, or as there are buckets between, whichever is less. False: there is no memory at any scale,
+  /// nothing was added.
+  bool fill_back(const BucketPlace& place, std::uint64_t count) noexcept;
   /// There is one, and nobody shares it: then its counts may be changed in place, 2^31 times before settle().
   [[nodiscard]] bool is_own() const noexcept;
   /// Adds one to a count in place, of the bucket with that index at its scale. False: it has none.
@@ -135,7 +139,6 @@ class BucketWriter {
  private:
   [[nodiscard]] bool make_room(bool is_negative, std::int32_t first, std::int32_t last, int scale, std::uint64_t most) noexcept;
   [[nodiscard]] bool add_special(PageKey::Special what, std::uint64_t count) noexcept;
-  void backfill(double value, std::uint64_t count) noexcept;
   void put(bool is_negative, std::int32_t index, int scale, std::uint64_t count) noexcept;
 
   SharedBuckets& shared_;

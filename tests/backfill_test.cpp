@@ -15,6 +15,11 @@ Model naive_backfill(double value, double interval, std::uint64_t count, int sca
   return model;
 }
 
+bool add_and_fill_back(BucketWriter& writer, double value, int scale, std::uint64_t count = 1) {
+  const BucketPlace place = place_bucket(std::bit_cast<std::uint64_t>(value), 0, scale_code(scale));
+  return writer.add(place, count) && writer.fill_back(place, count);
+}
+
 }  // namespace
 
 TEST_CASE("filling back counts what a loop over the missing values would") {
@@ -30,7 +35,9 @@ TEST_CASE("filling back counts what a loop over the missing values would") {
     const auto index =
         bucket_index_slow(std::bit_cast<std::uint64_t>(interval * std::exp(std::normal_distribution<double>{3, 2}(random))), scale);
     const std::uint64_t count = 1 + random() % 1000;
-    REQUIRE(writer.add(false, index, scale, count));
+    const BucketPlace place = place_of_index(index, false, 0, scale_code(scale));
+    REQUIRE(writer.add(place, count));
+    REQUIRE(writer.fill_back(place, count));
     // A bucket of values is filled back as the value that stands for it.
     const double value = bucket_border(index, scale) * (1 + error_at_scale(scale));
     Model expected = naive_backfill(value, interval, count, scale);
@@ -68,7 +75,7 @@ TEST_CASE("negative values, zeros and those up to the interval are not filled ba
   Room room;
   SharedBuckets buckets;
   BucketWriter writer(buckets, {.expected_interval = 10}, room.lease);
-  for (const double value : {-1e6, -20.0, 0.0, 1.0, 9.0, kInfinity, -kInfinity}) REQUIRE(add(writer, value, 6));
+  for (const double value : {-1e6, -20.0, 0.0, 1.0, 9.0, kInfinity, -kInfinity}) REQUIRE(add_and_fill_back(writer, value, 6));
   CHECK(buckets.get()->backfilled() == 0);
   CHECK(buckets.get()->total() == 7);
 }
@@ -78,7 +85,7 @@ TEST_CASE("a value a thousand million intervals long is filled back without coun
   for (const double value : {1e9, 1e15, 1e300}) {
     SharedBuckets buckets;
     BucketWriter writer(buckets, {.max_buckets = 64, .expected_interval = 1e-3}, room.lease);
-    REQUIRE(add(writer, value, 9));
+    REQUIRE(add_and_fill_back(writer, value, 9));
     CHECK(size_of(*buckets.get()) <= 64);
     CHECK(buckets.get()->backfilled() == std::uint64_t{1} << 31);  // no more for one value
     CHECK(buckets.get()->total() == model_of(*buckets.get()).total());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -293,6 +294,56 @@ TEST_CASE("a value above the expected interval counts those that were kept from 
   CHECK(found->distribution.count() == 12);
   CHECK(found->distribution.undistributed() == 0);
   CHECK(found->quantile(0.5) == doctest::Approx(40).epsilon(0.02));
+}
+
+TEST_CASE("what was filled back stays counted apart, whatever comes later") {
+  MetricsCollector collector(manual());
+  const Histogram histogram = collector.histogram("values", {}, {.expected_interval = 10});
+  for (std::uint64_t turn = 1; turn <= 3; ++turn) {
+    histogram.record({5, -3, 105, 105, 0});
+    const auto found = series(*collector.flush(), "values");
+    CHECK(found->distribution.backfilled() == turn * 18);
+    CHECK(found->distribution.count() == turn * 23);
+    CHECK(found->distribution.undistributed() == 0);
+  }
+}
+
+TEST_CASE("what threads fold themselves is filled back as what the flusher folds is") {
+  TelemetryConfig small = manual();
+  small.buffer_size = 1;
+  MetricsCollector spilling(small), other(manual());
+  const SeriesOptions options{.expected_interval = 0.5};
+  std::mt19937_64 random{5};
+  std::lognormal_distribution<double> values{1, 0.7};
+  for (int turn = 0; turn < 3; ++turn) {
+    for (int i = 0; i < 5'000; ++i) {
+      const double value = values(random) * (i % 10 == 0 ? -1 : 1);
+      for (MetricsCollector* collector : {&spilling, &other}) collector->histogram("values", {}, options).record(value);
+    }
+    const auto snapshot = spilling.flush();
+    CHECK(snapshot->stats().spilled > 0);
+    const auto found = series(*snapshot, "values"), same = series(*other.flush(), "values");
+    CHECK(found->distribution.backfilled() > 5'000);
+    CHECK(found->distribution.backfilled() == same->distribution.backfilled());
+    auto at = same->distribution.begin();
+    for (const Bucket& bucket : found->distribution) {
+      REQUIRE(at != same->distribution.end());
+      const Bucket expected = *at++;
+      CHECK(bucket.lower == expected.lower);
+      CHECK(bucket.count == expected.count);
+    }
+    CHECK(at == same->distribution.end());
+  }
+}
+
+TEST_CASE("a record that says that few are missing takes the time of few additions, however many buckets are between") {
+  MetricsCollector collector(manual());
+  const Histogram histogram = collector.histogram("values", {}, {.relative_error = 1e-6, .max_buckets = 1u << 20, .expected_interval = 1});
+  for (int i = 0; i < 5'000; ++i) histogram.record(3.5 + i * 1e-4);
+  const std::clock_t before = std::clock();
+  const auto found = series(*collector.flush(), "values");
+  CHECK(std::clock() - before < 2 * CLOCKS_PER_SEC);  // it is some 10 ms, and were two minutes
+  CHECK(found->distribution.backfilled() >= 10'000);
 }
 
 TEST_CASE("a timer that is told its intended start counts the wait as well") {
