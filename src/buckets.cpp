@@ -270,8 +270,12 @@ bool BucketWriter::fill_back(const BucketPlace& place, std::uint64_t count) noex
   const double interval = limits_.expected_interval;
   if (code == 0 || PageKey::is_negative(place.key) || !(interval > 0)) return true;
   const double value = middle_of(std::int64_t{PageKey::first_index(place.key)} + place.at, scale_of(code));
-  constexpr double kMost = 1u << 31;  // values that were not recorded for one that was
-  const double missing = std::min(std::floor(value / interval) - 1, kMost);
+  // More of them for one record than a double counts would be the same double; of all, so many that a count does not come round.
+  constexpr double kMost = std::uint64_t{1} << 53;
+  constexpr std::uint64_t kMostInAll = std::uint64_t{1} << 62;
+  const std::uint64_t total = shared_.get() == nullptr ? 0 : shared_.get()->total_;
+  const auto room = static_cast<double>((kMostInAll - std::min(total, kMostInAll)) / count);
+  const double missing = std::min({std::floor(value / interval) - 1, kMost, room});
   if (!(missing >= 1)) return true;
   const double least = std::max(std::fma(-missing, interval, value), interval);
   const auto missing_at = [least, interval](std::uint64_t j) { return least + static_cast<double>(j) * interval; };

@@ -80,14 +80,16 @@ TEST_CASE("negative values, zeros and those up to the interval are not filled ba
   CHECK(buckets.get()->total() == 7);
 }
 
-TEST_CASE("a value a thousand million intervals long is filled back without counting one by one, and keeps the limit") {
+TEST_CASE("a value so many intervals long is filled back without counting one by one, up to 2^53 values, and keeps the limit") {
   Room room;
-  for (const double value : {1e9, 1e15, 1e300}) {
+  constexpr double kMost = std::uint64_t{1} << 53;
+  for (const double value : {1e9, 1e12, 1e15, 1e300}) {
     SharedBuckets buckets;
     BucketWriter writer(buckets, {.max_buckets = 64, .expected_interval = 1e-3}, room.lease);
     REQUIRE(add_and_fill_back(writer, value, 9));
     CHECK(size_of(*buckets.get()) <= 64);
-    CHECK(buckets.get()->backfilled() == std::uint64_t{1} << 31);  // no more for one value
+    const double all = std::min(value * 1e3, kMost);
+    CHECK(std::abs(static_cast<double>(buckets.get()->backfilled()) - all) <= all * error_at_scale(9));
     CHECK(buckets.get()->total() == model_of(*buckets.get()).total());
   }
 }
@@ -96,7 +98,7 @@ TEST_CASE("the least of what was filled back outlives a lower scale, a merge and
   Room room;
   SharedBuckets buckets, other;
   BucketWriter writer(buckets, {.max_buckets = 64, .expected_interval = 10}, room.lease), plain(other, {}, room.lease);
-  REQUIRE(add(writer, 100, 9));
+  REQUIRE(add_and_fill_back(writer, 100, 9));
   const double least = buckets.get()->least_filled();
   CHECK(least >= 10);
   CHECK(least < 20);
@@ -108,4 +110,20 @@ TEST_CASE("the least of what was filled back outlives a lower scale, a merge and
   CHECK(std::isinf(other.get()->least_filled()));
   REQUIRE(plain.merge(*buckets.get()));
   CHECK(other.get()->least_filled() == least);
+}
+
+TEST_CASE("counts of what is filled back stop before they come round") {
+  Room room;
+  SharedBuckets buckets;
+  BucketWriter writer(buckets, {.max_buckets = 64, .expected_interval = 1e-3}, room.lease);
+  std::uint64_t before = 0;
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(add_and_fill_back(writer, 1e300, 9, 1000));
+    CHECK(buckets.get()->backfilled() >= before);
+    before = buckets.get()->backfilled();
+    CHECK(buckets.get()->total() == model_of(*buckets.get()).total());
+    CHECK(buckets.get()->total() - before == (static_cast<std::uint64_t>(i) + 1) * 1000);
+  }
+  CHECK(before > std::uint64_t{1} << 61);
+  CHECK(before <= std::uint64_t{1} << 62);
 }

@@ -308,6 +308,16 @@ TEST_CASE("what was filled back stays counted apart, whatever comes later") {
   }
 }
 
+TEST_CASE("a stall of thousands of millions of intervals is filled back whole") {
+  MetricsCollector collector(manual());
+  const Timer timer = collector.timer("stall", {}, {.expected_interval = 1e-6});
+  timer.record(std::chrono::hours{1});
+  const auto found = series(*collector.flush(), "stall");
+  CHECK(static_cast<double>(found->distribution.backfilled()) == doctest::Approx(3.6e9).epsilon(0.01));
+  for (const double q : {0.1, 0.5, 0.9}) CHECK(found->quantile(q) == doctest::Approx(q * 3600).epsilon(0.02));
+  CHECK(found->distribution.undistributed() == 0);
+}
+
 TEST_CASE("what threads fold themselves is filled back as what the flusher folds is") {
   TelemetryConfig small = manual();
   small.buffer_size = 1;

@@ -84,7 +84,8 @@ struct SeriesOptions {
   std::uint32_t max_buckets = 2048;  ///< 8 to 2^20; where values spread over more, the error grows, and the snapshot says by how much
   /// Histogram, timer: how often a value is expected, in the series' own unit (a timer: seconds); 0: not said. A value v above it means
   /// that others were kept from being measured: the distribution, and it alone, also counts v - 1, v - 2, ... intervals, as HdrHistogram
-  /// does against coordinated omission.
+  /// does against coordinated omission: at most 2^53 of them for one value, the nearest to it, and 2^62 in all. Where memory_limit_bytes
+  /// has no room for them at any scale they are not counted, and Distribution::backfilled() and count() are that much less.
   double expected_interval = 0;
   ValueCheck check{};  ///< in the series' own unit (a timer: seconds); {}: takes any value. The first bind's holds for the series
   /// Its records carry the time of their capture, to a tick of the kernel (1 to 10 ms), for MetricsCollector::on_records(). Each then takes
