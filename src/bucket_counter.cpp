@@ -169,6 +169,7 @@ void BucketCounter::settle() noexcept {
 }
 
 void BucketCounter::start_over() noexcept {
+  lease_.none_is_present();
   for (const std::uint32_t index : distributed_) {
     series_buckets_[index].buckets = SharedBuckets{};
     series_buckets_[index].is_known = series_buckets_[index].is_open = series_buckets_[index].is_direct = false;

@@ -154,7 +154,11 @@ bool BucketWriter::make_room(bool is_negative, std::int32_t first, std::int32_t 
   const bool was_own = is_own();
   Buckets::Window before[2];
   if (old != nullptr) std::copy_n(old->windows_, 2, before);
-  bool is_trimmed = old == nullptr;
+  bool is_trimmed = old == nullptr, is_short = false;
+  const auto trim = [&] {  // what is only room gives way first
+    for (const bool sign : {false, true}) before[sign] = occupied(*old, sign);
+    is_trimmed = true;
+  };
   for (int to = old == nullptr ? scale : std::min<int>(scale, old->scale_); to >= kMinScale;) {
     Buckets::Window windows[2];
     for (const bool sign : {false, true}) {
@@ -167,21 +171,25 @@ bool BucketWriter::make_room(bool is_negative, std::int32_t first, std::int32_t 
         --to;
         continue;
       }
-      for (const bool sign : {false, true}) before[sign] = occupied(*old, sign);  // what was only room gives way first
-      is_trimmed = true;
+      trim();
       continue;
     }
     const Buckets::Window was = old == nullptr ? Buckets::Window{} : at_lower_scale(before[is_negative], old->scale_ - to);
+    const std::size_t replaced = old == nullptr ? 0 : old->bytes();
+    // Where memory is short, as far as the memory of the old one goes.
+    const std::uint64_t room = std::min<std::uint64_t>(limits_.max_buckets, is_short ? Buckets::size_in(replaced, is_wide) : ~0u);
     if (windows[is_negative].size != was.size)
-      size += widen(windows[is_negative], was, static_cast<std::uint32_t>(limits_.max_buckets - size));
+      size += widen(windows[is_negative], was, static_cast<std::uint32_t>(room - std::min(room, size)));
     if (was_own && to == old->scale_ && is_wide == old->is_wide_ && windows[0] == old->windows_[0] && windows[1] == old->windows_[1])
       return true;
     const std::size_t bytes = Buckets::bytes_of(size, is_wide);
-    const bool is_taken = lease_.try_take(bytes);
+    const bool is_taken = lease_.try_take(bytes, replaced);
     void* const at = is_taken ? ::operator new(bytes, std::nothrow) : nullptr;
     if (at == nullptr) {
-      if (is_taken) lease_.give_back(lease_.tenant(), bytes);
-      --to;
+      if (is_taken) lease_.undo(bytes, replaced);
+      if (is_short) --to;
+      is_short = true;
+      if (!is_trimmed) trim();
       continue;
     }
     auto* const made = new (at) Buckets(to, windows[0], windows[1], is_wide, lease_, lease_.tenant());

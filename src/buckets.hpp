@@ -3,6 +3,7 @@
 #include "bucket_table.hpp"
 #include "budget.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -66,7 +67,13 @@ class Buckets {
   void destroy() const noexcept;
 
   [[nodiscard]] static std::size_t bytes_of(std::size_t buckets, bool is_wide) noexcept {
-    return sizeof(Buckets) + buckets * (is_wide ? sizeof(std::uint64_t) : sizeof(std::uint32_t));
+    // Into as many any distribution fits at the least scale, if it has four bytes a count: see BucketLease.
+    constexpr std::size_t kLeast = 8 * sizeof(std::uint32_t);
+    return sizeof(Buckets) + std::max(kLeast, buckets * (is_wide ? sizeof(std::uint64_t) : sizeof(std::uint32_t)));
+  }
+  /// So many buckets have no more bytes; 0 where none has.
+  [[nodiscard]] static std::size_t size_in(std::size_t bytes, bool is_wide) noexcept {
+    return bytes <= sizeof(Buckets) ? 0 : (bytes - sizeof(Buckets)) / (is_wide ? sizeof(std::uint64_t) : sizeof(std::uint32_t));
   }
   [[nodiscard]] std::uint32_t* narrow() const noexcept { return reinterpret_cast<std::uint32_t*>(const_cast<Buckets*>(this) + 1); }
   [[nodiscard]] std::uint64_t* wide() const noexcept { return reinterpret_cast<std::uint64_t*>(const_cast<Buckets*>(this) + 1); }

@@ -125,7 +125,7 @@ void Collector::set_health(CollectorStats& stats) const noexcept {
   stats.callback_errors = errors_->callback_errors();
   stats.bind_conflicts = bind_conflicts_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
   stats.exemplars_skipped = exemplars_.skipped();
-  stats.memory_bytes = place_.budget().used();
+  stats.memory_bytes = place_.budget().used() - place_.bucket_lease().reserved();
   stats.memory_limit_bytes = place_.budget().limit();
   stats.flusher_cpu = std::chrono::nanoseconds{flusher_cpu_ns_.load(std::memory_order_relaxed)};  // [relaxed: a number, guards no data]
 }

@@ -13,7 +13,7 @@ bool merge(SharedBuckets& to, const Buckets* from) noexcept {
   // A snapshot that is kept is its keeper's memory, on nobody's budget.
   static constinit Budget unlimited;
   unlimited.set_limit(std::numeric_limits<std::size_t>::max());
-  static constinit BucketLease lease(unlimited);
+  static constinit BucketLease lease(unlimited, BucketLease::Reserve::none);
   constexpr BucketLimits kLimits{.max_buckets = 1u << 20};
   return from == nullptr || BucketWriter(to, kLimits, lease).merge(*from);
 }

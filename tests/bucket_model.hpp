@@ -23,9 +23,16 @@ inline constexpr int kRounds = kIsSanitized ? 40 : 400;
 /// A budget, what distributions have of it, and at the end nothing of either.
 struct Room {
   explicit Room(std::size_t bytes = std::size_t{64} << 20) { budget.set_limit(bytes); }
-  ~Room() { CHECK(budget.used() == 0); }
+  ~Room() {
+    CHECK(in_use() == 0);
+    lease.none_is_present();
+    CHECK(budget.used() == 0);
+  }
   Room(const Room&) = delete;
   Room& operator=(const Room&) = delete;
+
+  /// What is set aside left out.
+  [[nodiscard]] std::size_t in_use() const { return budget.used() - lease.reserved(); }
 
   Budget budget;
   BucketLease lease{budget};

@@ -47,7 +47,7 @@ TEST_CASE("buckets count what was added, at whatever scale they have come to") {
     CHECK(buckets.get()->total() == expected.total());
     CHECK(size_of(*buckets.get()) <= limits.max_buckets);
     CHECK(at_scale(expected, buckets.get()->scale()) == at_scale(model_of(*buckets.get()), expected.scale));
-    CHECK(room.budget.used() == buckets.get()->bytes());
+    CHECK(room.in_use() == buckets.get()->bytes());
   }
 }
 
@@ -190,11 +190,46 @@ TEST_CASE("bytes of a tenant that is gone are on nobody's budget") {
   BucketWriter writer(fresh, {}, lease);
   REQUIRE(add(writer, 1, 6));
   const std::size_t used = budget.used();
-  CHECK(used == fresh.get()->bytes());
+  CHECK(used - lease.reserved() == fresh.get()->bytes());
   old = SharedBuckets{};
   CHECK(budget.used() == used);
   fresh = SharedBuckets{};
+  lease.none_is_present();
   CHECK(budget.used() == 0);
+}
+
+TEST_CASE("with the budget used up, a distribution that has a bucket takes every record, though each snapshot shares it") {
+  const std::uint64_t seed = new_seed();
+  INFO("PEPPER_SEED=" << seed);
+  std::mt19937_64 random{seed};
+  for (std::size_t limit = 10'000; limit < 100'000; limit += 10'000) {
+    CAPTURE(limit);
+    Room room(limit);
+    std::vector<SharedBuckets> all(20), snapshot;
+    std::vector<Model> expected(all.size());
+    std::vector<BucketWriter> writers;
+    for (SharedBuckets& buckets : all) {
+      writers.emplace_back(buckets, BucketLimits{}, room.lease);
+      REQUIRE(add(writers.back(), 1, 6));
+      expected[writers.size() - 1].add(1);
+    }
+    for (int turn = 0; turn < 30; ++turn) {
+      snapshot = all;  // and the one before is gone
+      for (int i = 0; i < 400; ++i) {
+        const std::size_t at = random() % all.size();
+        const double value = any_value(random, turn % 3 * 5 + 0.1);
+        REQUIRE(add(writers[at], value, 6));
+        expected[at].add(value);
+        REQUIRE(room.budget.used() <= limit);
+      }
+    }
+    int lowest = kMaxScale;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      lowest = std::min(lowest, all[i].get()->scale());
+      CHECK(model_of(*all[i].get()) == at_scale(expected[i], all[i].get()->scale()));
+    }
+    if (limit <= 20'000) CHECK(lowest < 6);
+  }
 }
 
 TEST_CASE("a bucket counts past 2^32") {

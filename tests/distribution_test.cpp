@@ -258,31 +258,6 @@ TEST_CASE("threads that fold their own records of very many series have all of t
   CHECK(counted == kMany);
 }
 
-TEST_CASE("where the budget has no room for buckets, count, sum, min and max hold, and the rest is said to be missing") {
-  TelemetryConfig config = manual();
-  config.buffer_size = 255;
-  config.memory_limit_bytes = (std::size_t{1} << 20) + 255 * 16;
-  MetricsCollector collector(config);
-  std::vector<Histogram> histograms;
-  for (int i = 0; i < 600; ++i) histograms.push_back(collector.histogram("values", {{"i", std::to_string(i)}}));
-  std::uint64_t recorded = 0;
-  for (int turn = 0; turn < 300; ++turn) {
-    for (const Histogram& histogram : histograms) histogram.record(std::pow(1.1, turn)), ++recorded;
-    if (turn % 50 == 49) (void)collector.flush();
-  }
-  const auto snapshot = collector.flush();
-  CHECK(snapshot->stats().recorded == recorded);
-  CHECK(snapshot->stats().memory_bytes <= config.memory_limit_bytes);
-  std::uint64_t count = 0, missing = 0;
-  for (const SeriesSnapshot& one : *snapshot) {
-    count += one.count;
-    missing += one.distribution.undistributed();
-    CHECK(one.distribution.count() + one.distribution.undistributed() == one.count);
-  }
-  CHECK(count + snapshot->stats().dropped == recorded);
-  CHECK((missing != 0 || snapshot->begin()->distribution.relative_error() > 0.01));
-}
-
 TEST_CASE("a value above the expected interval counts those that were kept from being measured, in the distribution alone") {
   MetricsCollector collector(manual());
   const Histogram histogram = collector.histogram("values", {}, {.expected_interval = 10});

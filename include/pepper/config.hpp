@@ -43,7 +43,8 @@ struct TelemetryConfig {
   std::size_t max_series = 100'000;                         ///< 1 to 16,000,000, exact. Past it: new tags of a known name go to that name's
                                                             ///< {pepper.overflow="true"}, new names to "pepper.overflow"; those come on top
   std::size_t memory_limit_bytes = std::size_t{256} << 20;  ///< of everything the collector holds; at least 1 MiB and the pool
-                                                            ///< Series take three quarters of what the pool leaves
+                                                            ///< Series take three quarters of what the pool leaves. Distributions count
+                                                            ///< twice, as a snapshot shares them and the next record copies them
   std::function<void(std::string_view)> on_error{};  ///< called from any cold path, no lock held; empty: one line on stderr per cause
   std::function<void()> on_flusher_start{};          ///< called on the flusher as it starts: name it, pin it, set its priority
 };
