@@ -327,7 +327,7 @@ TEST_CASE("a record that says that few are missing takes the time of few additio
   for (int i = 0; i < 5'000; ++i) histogram.record(3.5 + i * 1e-4);
   const std::clock_t before = std::clock();
   const auto found = series(*collector.flush(), "values");
-  CHECK(std::clock() - before < 2 * CLOCKS_PER_SEC);  // it is some 10 ms, and were two minutes
+  CHECK(std::clock() - before < 20 * CLOCKS_PER_SEC);  // it is some 10 ms, and were two minutes
   CHECK(found->distribution.backfilled() >= 10'000);
 }
 
