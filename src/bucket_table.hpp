@@ -78,8 +78,8 @@ class BucketTable {
     const std::uint32_t* counts;
   };
 
-  /// 256 MiB of counts: more than memory_limit_bytes has, unless somebody raises it.
-  static constexpr std::uint32_t kMostPages = 1u << 20;
+  /// 64 MiB of counts.
+  static constexpr std::uint32_t kMostPages = 1u << 18;
   /// Past so many there are no more runs: they are quicker to count in, and take two or three times the pages.
   static constexpr std::uint32_t kMostInRuns = 1u << 15;
 

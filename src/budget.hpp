@@ -35,12 +35,18 @@ class Budget {
   void refuse_all() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }      // [relaxed: a number, guards no data]
   void refuse_no_more() noexcept { refusals_.fetch_sub(1, std::memory_order_relaxed); }  // [relaxed: a number, guards no data]
   /// Three quarters full: time to return what only speeds things up.
-  [[nodiscard]] bool is_tight() const noexcept { return used() > limit() / 4 * 3; }
+  [[nodiscard]] bool is_tight() const noexcept {
+    const std::size_t aside = set_aside_.load(std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    return used() - std::min(used(), aside) > limit() / 4 * 3;
+  }
+  /// Of what is used, so much is only set aside.
+  void note_set_aside(std::size_t bytes) noexcept { set_aside_.store(bytes, std::memory_order_relaxed); }  // [relaxed: a number]
 
  private:
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> limit_{0};
   std::atomic<std::uint32_t> refusals_{0};
+  std::atomic<std::size_t> set_aside_{0};
 };
 
 /// What distributions have taken of a budget. A snapshot may keep them when their collector is gone and another has the budget: so what is
@@ -125,6 +131,7 @@ class BucketLease {
     wanted_.store(wanted, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
     const std::size_t reserved = this->reserved(), excess = reserved - std::min(reserved, wanted);
     reserved_.fetch_sub(excess, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
+    budget_.note_set_aside(reserved - excess);
     budget_.give_back(excess);
   }
 

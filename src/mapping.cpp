@@ -2,8 +2,10 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <new>
 
 namespace pepper::detail {
@@ -15,7 +17,20 @@ void* map_pages(std::size_t bytes) noexcept {
 
 void unmap_pages(void* at, std::size_t bytes) noexcept { munmap(at, bytes); }
 
-void release_pages(void* at, std::size_t bytes) noexcept { madvise(at, bytes, MADV_DONTNEED); }
+void release_pages(void* at, std::size_t bytes) noexcept {
+  constexpr int kDontNeedLocked = 24;  // MADV_DONTNEED_LOCKED, which Debian 12's headers do not have; Linux 5.18
+  if (madvise(at, bytes, MADV_DONTNEED) == 0 || madvise(at, bytes, kDontNeedLocked) == 0) return;
+  // Locked by mlockall(), and an older kernel: they stay, and are to read as zero. Only those that there are.
+  unsigned char is_there[256];
+  auto* const first = static_cast<unsigned char*>(at);
+  for (std::size_t offset = 0; offset < bytes; offset += sizeof is_there * kPageBytes) {
+    const std::size_t pages = std::min(sizeof is_there, (bytes - offset + kPageBytes - 1) / kPageBytes);
+    if (mincore(first + offset, pages * kPageBytes, is_there) != 0) std::memset(is_there, 1, pages);
+    for (std::size_t page = 0; page < pages; ++page) {
+      if ((is_there[page] & 1) != 0) std::memset(first + offset + page * kPageBytes, 0, kPageBytes);
+    }
+  }
+}
 
 void touch_pages(void* at, std::size_t bytes) noexcept {
   auto* const first = static_cast<unsigned char*>(at);

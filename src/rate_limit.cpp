@@ -74,8 +74,9 @@ std::uint64_t Limit::take(std::uint64_t of) noexcept {
     if (taken < 1) return 0;
     const auto whole = static_cast<std::uint64_t>(taken);
     const auto end = begin + static_cast<std::int64_t>(static_cast<double>(whole) * each);
-    // Fails if the limit has ended; else close_limit() comes after it, and free_limit() finds the slot that the credit goes to.
-    // [arrival:release] and [arrival:acquire] pair with those there and above
+    // Fails if the limit has ended (but where its successor has come to the same nanosecond: then that one pays); else close_limit() comes
+    // after it, and free_limit() finds the slot that the credit goes to. [arrival:release] and [arrival:acquire] pair with those there and
+    // above
     if (arrival.compare_exchange_weak(next, end, std::memory_order_release, std::memory_order_acquire)) return whole;
   }
 }

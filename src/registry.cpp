@@ -194,7 +194,8 @@ std::size_t Registry::bucket_bytes(const Nature& nature) noexcept {
 }
 
 void Registry::describe_anew(SeriesEntry& entry, Nature nature) {
-  if (is_watched()) {
+  const bool is_same_kind = nature.kind == entry.kind.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
+  if ((!is_same_kind || !nature.unit.empty() || !nature.help.empty()) && is_watched()) {
     changed_.push_back(entry.number - base_);
     charge(sizeof(std::uint32_t));
   }

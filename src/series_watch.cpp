@@ -1,5 +1,6 @@
 #include "series_watch.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -32,12 +33,16 @@ std::shared_ptr<Callback> SeriesWatch::add(std::function<void(const SeriesSnapsh
   const auto watcher = std::make_shared<Watcher>();
   watcher->callback = made;
   watcher->next_change = registry_->watch();
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(watchers_, [](const auto& known) { return known->callback->has_ended(); });
+  Busy::Hold stay(watcher->runs);
+  std::unique_lock lock(mutex_);
+  // In the place of one that has ended, so that no other changes its place: somebody may be going through them.
+  const auto ended = std::ranges::find_if(watchers_, [](const auto& known) { return known->callback->has_ended(); });
+  if (ended == watchers_.end()) {
     watchers_.push_back(watcher);
+  } else {
+    *ended = watcher;
   }
-  run(*watcher);
+  tell(*watcher, stay, lock);
   return made;
 }
 
@@ -67,6 +72,10 @@ void SeriesWatch::run(Watcher& watcher) noexcept {
   Busy::Hold stay(watcher.runs);
   std::unique_lock lock(mutex_);
   if (watcher.runs.is_held() || watcher.callback->has_ended()) return;  // who holds it looks again before it goes
+  tell(watcher, stay, lock);
+}
+
+void SeriesWatch::tell(Watcher& watcher, Busy::Hold& stay, std::unique_lock<Mutex>& lock) noexcept {
   stay.begin();
   for (std::uint32_t index = next(watcher); index != Registry::kNone; index = next(watcher)) {
     lock.unlock();

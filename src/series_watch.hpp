@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace pepper::detail {
@@ -40,6 +41,8 @@ class SeriesWatch {
 
   void tell_slow() noexcept;
   void run(Watcher& watcher) noexcept;
+  /// Under the lock, which it lets go for each call.
+  void tell(Watcher& watcher, Busy::Hold& stay, std::unique_lock<Mutex>& lock) noexcept;
   [[nodiscard]] std::uint32_t next(Watcher& watcher) const;
 
   const std::shared_ptr<Errors> errors_;

@@ -1,8 +1,10 @@
 #include "internals.hpp"
+#include "mapping.hpp"
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <sys/mman.h>
 
 using namespace internals;
 
@@ -204,5 +206,24 @@ TEST_CASE("touching goes as far as the budget does, and harms nothing beyond") {
     table.budget.set_limit(kPlenty);
     for (std::uint32_t series = 0; series < 600; ++series) REQUIRE(table->find(place(series)) != nullptr);
     CHECK(table->size() == 600);
+  }
+}
+
+TEST_CASE("memory that is given back reads as zero, where it is locked as well") {
+  constexpr std::size_t kBytes = 600 * kPageBytes;
+  for (const bool is_locked : {false, true}) {
+    CAPTURE(is_locked);
+    auto* const at = static_cast<unsigned char*>(map_pages(kBytes));
+    REQUIRE(at != nullptr);
+    for (std::size_t page = 0; page < 600; page += 7) at[page * kPageBytes + page] = 1;
+    if (is_locked && mlock(at, kBytes) != 0) {
+      MESSAGE("this process may lock no memory: not tried");
+    } else {
+      release_pages(at, kBytes);
+      std::size_t left = 0;
+      for (std::size_t i = 0; i < kBytes; ++i) left += at[i];
+      CHECK(left == 0);
+    }
+    unmap_pages(at, kBytes);
   }
 }

@@ -55,6 +55,38 @@ TEST_CASE("on_series() tells of the series there are, then of each new one befor
   }
 }
 
+TEST_CASE("a watcher that ends, and one that comes, in a callback of on_series() take nothing from the others") {
+  MetricsCollector collector(manual());
+  Told second, late;
+  Subscription first, other, added;
+  bool has_ended = false;
+  first = collector.on_series([&](const SeriesSnapshot&) {
+    if (std::exchange(has_ended, true)) return;
+    first.reset();
+    added = collector.on_series(std::ref(late));
+  });
+  other = collector.on_series(std::ref(second));
+  (void)collector.counter("one");
+  CHECK(second.taken() == Lines{"one counter"});
+  CHECK(late.taken() == Lines{"one counter"});
+  (void)collector.counter("two");
+  CHECK(second.taken() == Lines{"two counter"});
+  CHECK(late.taken() == Lines{"two counter"});
+}
+
+TEST_CASE("a bind that says nothing new of a series is not told") {
+  MetricsCollector collector(manual());
+  Told told;
+  const Subscription watch = collector.on_series(std::ref(told));
+  (void)collector.record("by_name", 1);
+  CHECK(told.taken() == Lines{"by_name summary"});
+  (void)collector.summary("by_name");
+  CHECK(told.taken().empty());
+  (void)collector.record("other", 1);
+  (void)collector.histogram("other");
+  CHECK(told.taken() == Lines{"other summary", "other histogram"});
+}
+
 TEST_CASE("on_series() shows a series as a snapshot does before its first record") {
   MetricsCollector collector(manual());
   const Subscription watch = collector.on_series([&](const SeriesSnapshot& series) {

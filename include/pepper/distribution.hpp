@@ -34,7 +34,7 @@ class Distribution {
   /// Records in the buckets, those of `backfilled()` included. 0: there is no distribution.
   [[nodiscard]] std::uint64_t count() const noexcept;
   /// Records of the series that are missing here: memory_limit_bytes had no room for their buckets at any scale, as may be where snapshots
-  /// before the latest are kept; a thread kept 256 MiB of them without a flush; or they came by record(name, ...) before the series was
+  /// before the latest are kept; a thread kept 64 MiB of them without a flush; or they came by record(name, ...) before the series was
   /// bound. All else that the series says has them.
   [[nodiscard]] std::uint64_t undistributed() const noexcept;
   /// Values that nobody recorded: see SeriesOptions::expected_interval. They are counted down from the value that stands for a record's
