@@ -282,8 +282,8 @@ bool BucketWriter::fill_back(const BucketPlace& place, std::uint64_t count) noex
   constexpr double kMost = std::uint64_t{1} << 53;
   constexpr std::uint64_t kMostInAll = std::uint64_t{1} << 62;
   const std::uint64_t total = shared_.get() == nullptr ? 0 : shared_.get()->total_;
-  const auto room = static_cast<double>((kMostInAll - std::min(total, kMostInAll)) / count);
-  const double missing = std::min({std::floor(value / interval) - 1, kMost, room});
+  const std::uint64_t room = (kMostInAll - std::min(total, kMostInAll)) / count;
+  const double missing = std::min({std::floor(value / interval) - 1, kMost, static_cast<double>(room)});
   if (!(missing >= 1)) return true;
   const double least = std::max(std::fma(-missing, interval, value), interval);
   const auto missing_at = [least, interval](std::uint64_t j) { return least + static_cast<double>(j) * interval; };
