@@ -154,6 +154,27 @@ void find_in_unordered_map(benchmark::State& state) {
   });
 }
 
+/// And what no look-up there is gets below: its own depends on two reads, one after the other, of a place that was in no near cache. As
+/// large as what find() looks through, in lines that nothing foresees.
+void two_dependent_reads(benchmark::State& state) {
+  struct alignas(64) Line {
+    std::uint32_t next;
+  };
+  const auto count = static_cast<std::size_t>(state.range(0));
+  constexpr std::size_t kLinesEach = 3;
+  std::vector<std::uint32_t> order(count * kLinesEach);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937_64{1});
+  std::vector<Line> lines(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) lines[order[i]].next = order[(i + 1) % order.size()];
+  std::uint32_t at = 0;
+  time_passes(state, count, [&] {
+    for (std::size_t i = 0; i < count; ++i) at = lines[lines[at].next].next;
+    benchmark::DoNotOptimize(at);
+    return count;
+  });
+}
+
 /// flush() of as many histograms, each with one record more in one of 32 buckets that it has.
 void flush_distributed(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
@@ -250,8 +271,9 @@ void add_snapshot_benches() {
   benchmark::RegisterBenchmark("flush_distributed", flush_distributed)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("quantile", quantile)->UseManualTime();
   benchmark::RegisterBenchmark("bind_new", bind_new)->ArgName("series")->Arg(100'000)->UseManualTime()->Iterations(1);
-  benchmark::RegisterBenchmark("find", find)->ArgName("series")->Arg(100'000)->UseManualTime();
+  benchmark::RegisterBenchmark("find", find)->ArgName("series")->Arg(1'000)->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("find_in_unordered_map", find_in_unordered_map)->ArgName("series")->Arg(100'000)->UseManualTime();
+  benchmark::RegisterBenchmark("two_dependent_reads", two_dependent_reads)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("iterate", iterate)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("iterate_first", iterate_first)->ArgName("series")->Arg(100'000)->UseManualTime()->Iterations(1);
 }

@@ -34,8 +34,9 @@ SeriesKey::SeriesKey(std::string_view name, TagsView tags) noexcept : name_(name
   Tag* const sorted = reinterpret_cast<Tag*>(tags_);
   for (const Tag& tag : tags) {
     std::size_t i = tag_count_;
-    while (i > 0 && tag.key < sorted[i - 1].key) --i;
-    if (i > 0 && sorted[i - 1].key == tag.key) {
+    int order = 1;
+    while (i > 0 && (order = tag.key.compare(sorted[i - 1].key)) < 0) --i;
+    if (i > 0 && order == 0) {
       sorted[i - 1].value = tag.value;
       continue;
     }

@@ -52,6 +52,9 @@ SeriesSnapshot read(const detail::SnapshotData& data, std::uint32_t index) noexc
 
 /// A series together with what keeps its views alive.
 struct Found {
+  Found(const detail::SnapshotData& data, std::uint32_t index, std::shared_ptr<const Snapshot> of)
+      : series(read(data, index)), snapshot(std::move(of)) {}
+
   SeriesSnapshot series;
   std::shared_ptr<const Snapshot> snapshot;
 };
@@ -120,11 +123,11 @@ SeriesSnapshot Snapshot::in_order(std::size_t position) const noexcept { return 
 std::shared_ptr<const SeriesSnapshot> Snapshot::find(std::string_view name, TagsView tags) const {
   const detail::SeriesKey key(name, tags);
   const std::uint32_t index = data_->registry->find(key, [this](std::uint32_t likely) {
-    if (likely < data_->order->size()) __builtin_prefetch(&data_->values[likely]);
+    if (likely < data_->order->size()) data_->values.prefetch(likely);
   });
   if (index >= data_->order->size() || data_->registry->entry(index).is_part)
     return nullptr;  // there is none, or it is younger than this snapshot
-  auto found = std::make_shared<const Found>(Found{read(*data_, index), shared_from_this()});
+  auto found = std::make_shared<const Found>(*data_, index, shared_from_this());
   const SeriesSnapshot* const series = &found->series;
   return {std::move(found), series};
 }
