@@ -272,7 +272,11 @@ void add_snapshot_benches() {
   benchmark::RegisterBenchmark("quantile", quantile)->UseManualTime();
   benchmark::RegisterBenchmark("bind_new", bind_new)->ArgName("series")->Arg(100'000)->UseManualTime()->Iterations(1);
   benchmark::RegisterBenchmark("find", find)->ArgName("series")->Arg(1'000)->Arg(100'000)->UseManualTime();
-  benchmark::RegisterBenchmark("find_in_unordered_map", find_in_unordered_map)->ArgName("series")->Arg(100'000)->UseManualTime();
+  benchmark::RegisterBenchmark("find_in_unordered_map", find_in_unordered_map)
+      ->ArgName("series")
+      ->Arg(1'000)
+      ->Arg(100'000)
+      ->UseManualTime();
   benchmark::RegisterBenchmark("two_dependent_reads", two_dependent_reads)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("iterate", iterate)->ArgName("series")->Arg(100'000)->UseManualTime();
   benchmark::RegisterBenchmark("iterate_first", iterate_first)->ArgName("series")->Arg(100'000)->UseManualTime()->Iterations(1);
