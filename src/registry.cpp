@@ -237,6 +237,11 @@ void Registry::scale(const SeriesEntry& entry, const Nature& nature) {
   series.set_scale(entry.number - base_, has_buckets ? scale_code(scale_for_error(nature.relative_error)) : 0);
 }
 
+BucketLimits Registry::limits_of(const SeriesEntry& entry) noexcept {
+  const BucketLimits* const limits = place_.series().limits_of(entry.number - base_);
+  return limits == nullptr ? BucketLimits{} : *limits;
+}
+
 std::uint32_t Registry::size_for_snapshot(std::uint64_t sequence) noexcept {
   const std::uint32_t known = size();  // first: what was said of these is in the list by now
   // [fresh:acquire] pairs with [fresh:release] in describe()
@@ -308,6 +313,7 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   const bool is_conflict = is_bind && (!is_same_kind || (!unit.empty() && (text == nullptr || text->unit != unit)) ||
                                        (!help.empty() && (text == nullptr || text->help != help)) ||
+                                       (limits != BucketLimits{} && bucket_bytes(nature) != 0 && limits != limits_of(*entry)) ||
                                        (check != ValueCheck{} && check != place_.series().checks().of(entry->number - base_)));
   return {entry, is_conflict};
 }
@@ -335,7 +341,7 @@ const SeriesEntry* Registry::intern_part(const SeriesEntry& whole, double weight
     if (ordinary_ == max_series_) return nullptr;
     Nature nature{.kind = kind, .is_bound = true, .is_part = true};
     if (const ScaleCode code = place_.series().scale_of(at)) nature.relative_error = error_at_scale(scale_of(code));
-    if (const BucketLimits* const limits = place_.series().limits_of(at)) nature.limits = *limits;
+    nature.limits = limits_of(whole);
     nature.limits.expected_interval = 0;  // squares of what is filled back, a sum's error could not tell from those of what was kept
     nature.check = place_.series().checks().of(at);
     // [relaxed: written under the mutex]

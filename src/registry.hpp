@@ -74,7 +74,7 @@ class Registry {
 
   struct Interned {
     SeriesEntry* entry;
-    bool is_conflict;  ///< exists with another kind, unit, help or check; those stay
+    bool is_conflict;  ///< exists with another kind, unit, help, limits of its buckets or check; those stay
   };
   /// The series of a key, made if there is none and the limits allow, else the overflow series it belongs to. `is_bind`: not by
   /// record(name, ...). Throws std::bad_alloc.
@@ -147,6 +147,7 @@ class Registry {
   void scale(const SeriesEntry& entry, const Nature& nature);
   void describe_part(std::uint32_t index, const SeriesEntry& whole, const Nature& nature);
   [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;
+  [[nodiscard]] BucketLimits limits_of(const SeriesEntry& entry) noexcept;
   [[nodiscard]] static std::size_t check_bytes(const Nature& nature) noexcept { return nature.check == ValueCheck{} ? 0 : kCheckedBytes; }
   /// The same for one that exists, on the budget.
   void describe_anew(SeriesEntry& entry, Nature nature);

@@ -125,6 +125,23 @@ TEST_CASE("two binds that agree are no conflict, and who says nothing agrees") {
   CHECK(collector.flush()->stats().bind_conflicts == 0);
 }
 
+TEST_CASE("a second bind that wants another expected_interval or max_buckets is a conflict; one that says nothing is none") {
+  MetricsCollector collector(manual());
+  (void)collector.timer("stalls", {}, {.expected_interval = 0.01});
+  (void)collector.timer("stalls", {}, {.expected_interval = 0.01});
+  (void)collector.timer("stalls");
+  (void)collector.summary("plain");
+  (void)collector.summary("plain", {}, {.expected_interval = 0.01});  // a summary has no buckets to fill back
+  CHECK(collector.stats().bind_conflicts == 0);
+  (void)collector.timer("stalls", {}, {.expected_interval = 0.02});
+  CHECK(collector.stats().bind_conflicts == 1);
+  (void)collector.timer("stalls", {}, {.max_buckets = 64, .expected_interval = 0.01});
+  CHECK(collector.stats().bind_conflicts == 2);
+  (void)collector.histogram("sizes");
+  (void)collector.histogram("sizes", {}, {.max_buckets = 64});
+  CHECK(collector.stats().bind_conflicts == 3);
+}
+
 TEST_CASE("the first bind wins, the conflict is counted and on_error told") {
   TelemetryConfig config = manual();
   std::vector<std::string> errors;

@@ -18,6 +18,30 @@ struct Bucket {
   std::uint64_t count;
 };
 
+/// The counts of neighbouring buckets of one sign, as OpenTelemetry's exponential histograms have them: the one at `i` is of magnitudes in
+/// (2^(k / 2^scale), 2^((k + 1) / 2^scale)] with k = offset() + i. A Prometheus native histogram, whose schema is the scale, numbers the
+/// same bucket k + 1. A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
+class ExponentialBuckets {
+ public:
+  /// None.
+  ExponentialBuckets() noexcept = default;
+  /// Private to the library: these come from Distribution.
+  ExponentialBuckets(const detail::Buckets& buckets, bool is_negative, int scale) noexcept;
+
+  [[nodiscard]] int scale() const noexcept { return scale_; }
+  [[nodiscard]] std::int32_t offset() const noexcept { return offset_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// `i` below size(). Adds up the buckets of the distribution that it is made of: as many as its scale is finer, to a power of 2.
+  [[nodiscard]] std::uint64_t operator[](std::size_t i) const noexcept;
+
+ private:
+  const detail::Buckets* buckets_ = nullptr;
+  bool is_negative_ = false;
+  int scale_ = 20;
+  std::int32_t offset_ = 0;
+  std::uint32_t size_ = 0;
+};
+
 /// How the records of a histogram or timer are distributed: a base-2 exponential histogram, as OpenTelemetry's data model defines it, at
 /// the scale that SeriesOptions::relative_error asks for, or a lower one where SeriesOptions::max_buckets or memory_limit_bytes wants it.
 /// A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
@@ -61,6 +85,13 @@ class Distribution {
   /// The buckets that are not empty, in ascending order.
   [[nodiscard]] Iterator begin() const noexcept;
   [[nodiscard]] Iterator end() const noexcept;
+
+  // The same as OpenTelemetry and Prometheus send it: two ranges of buckets and the zeros. Infinite records, which neither has a place for,
+  // are in none of the three. Both have negative and positive buckets at one scale: the present one, or `max_scale` where that is less, to
+  // which buckets merge exactly (Prometheus takes 8 at most); below -10 it counts as -10.
+  [[nodiscard]] ExponentialBuckets positive(int max_scale = 20) const noexcept;
+  [[nodiscard]] ExponentialBuckets negative(int max_scale = 20) const noexcept;
+  [[nodiscard]] std::uint64_t zero_count() const noexcept;
 
  private:
   [[nodiscard]] double least() const noexcept;

@@ -53,8 +53,9 @@ struct CollectorStats {
   std::uint64_t series = 0;           ///< that exist, overflow series included
   std::uint64_t flushes = 0;          ///< snapshots published
   std::uint64_t callback_errors = 0;  ///< exceptions that left a callback
-  std::uint64_t bind_conflicts = 0;   ///< binds that asked for another kind, unit, help or check than the series has
-  std::uint64_t clock_steps = 0;      ///< scoped timers whose clock went backwards; counted as 0 seconds
+  /// Binds that asked for another kind, unit, help, max_buckets, expected_interval or check than the series has.
+  std::uint64_t bind_conflicts = 0;
+  std::uint64_t clock_steps = 0;  ///< scoped timers whose clock went backwards; counted as 0 seconds
   std::size_t memory_bytes = 0, memory_limit_bytes = 0;
   std::chrono::nanoseconds last_flush_duration{}, flusher_cpu{};
   /// Records whose metadata was not kept: memory_limit_bytes had no room, or another thread was at the same series' exemplars.
