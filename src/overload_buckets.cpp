@@ -40,7 +40,9 @@ bool OverloadBuckets::take_group(std::uint32_t index) noexcept {
 
 void OverloadBuckets::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
   if (distributions == 0) return;
-  constexpr std::uint32_t kPagesEach = 12, kMost = 1536;  // at scale 6: three decades
+  // As many as a series fills whose span doubles until it is as wide as it gets, nine decades at scale 6, and as many beyond: how long a
+  // scope takes whose thread is preempted in it, nobody foresees. 384 KiB in all.
+  constexpr std::uint32_t kPagesEach = 3 * kMostInSpan, kMost = 1536;
   table_.touch(std::min(distributions, kMost / kPagesEach) * kPagesEach);
   for (std::uint32_t index = 0; index < series && take_group(index); index += kGroup) {
     touch_pages(spans_ + index, kGroup * sizeof *spans_);
