@@ -21,7 +21,8 @@ cd "$root"
 source tools/lib_packages.sh
 source tools/lib_build.sh
 
-packages=(g++ meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin
+# dpkg-dev tells Meson where Debian's libraries are: what is installed into lib64 instead, CMake does not find.
+packages=(g++ dpkg-dev meson ninja-build pkg-config libconcurrentqueue-dev libxxhash-dev libcli11-dev libbenchmark-dev doctest-dev valgrind spin
   prometheus-cpp-dev cmake)
 if $all; then packages+=(clang clang-format clang-tidy libclang-rt-14-dev llvm prometheus); fi
 install_missing "${packages[@]}"
