@@ -154,8 +154,8 @@ void find_in_unordered_map(benchmark::State& state) {
   });
 }
 
-/// And what no look-up there is gets below: its own depends on two reads, one after the other, of a place that was in no near cache. As
-/// large as what find() looks through, in lines that nothing foresees.
+/// And two reads, each of a place that the one before it names and no near cache has, in as much memory as find() looks through: as the
+/// hash's slot and the series are, which a look-up cannot read at once.
 void two_dependent_reads(benchmark::State& state) {
   struct alignas(64) Line {
     std::uint32_t next;

@@ -76,7 +76,9 @@ bool BucketTable::make_room(std::uint32_t pages) noexcept {
 }
 
 void BucketTable::touch(std::uint32_t pages) noexcept {
-  if (bytes_ != 0 || !make_room(std::min(pages, kMostPages))) return;
+  if (bytes_ != 0) return;
+  while (pages != 0 && !make_room(pages)) pages /= 2;
+  if (pages == 0) return;
   touch_pages(counts_, pages * kBucketsPerPage * sizeof *counts_);
   touch_pages(keys_, pages * sizeof *keys_);
   touch_pages(slot_keys_, slots() * sizeof *slot_keys_);

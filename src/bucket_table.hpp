@@ -104,7 +104,7 @@ class BucketTable {
   /// Of all pages, one after another.
   [[nodiscard]] std::uint32_t* counts() const noexcept { return counts_; }
 
-  /// Takes and touches memory for so many pages, as far as the budget goes. Before it was ever used.
+  /// Takes and touches memory for so many pages, or half as many, a quarter... as the budget has. Before it was ever used.
   void touch(std::uint32_t pages) noexcept;
   /// Forgets the first `size` pages, which is all there are. note_empty() is to follow, here and below.
   void clear(std::uint32_t size) noexcept;

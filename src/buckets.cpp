@@ -29,15 +29,6 @@ Buckets::Window united(const Buckets::Window& window, std::int32_t first, std::i
   return {begin, static_cast<std::uint32_t>(std::max<std::int64_t>(window.end(), std::int64_t{last} + 1) - begin)};
 }
 
-/// The part of a window that counts something.
-Buckets::Window occupied(const Buckets& of, bool is_negative) noexcept {
-  Buckets::Window window = of.window(is_negative);
-  std::uint32_t skipped = 0;
-  while (window.size != 0 && of.count(is_negative, skipped + window.size - 1) == 0) --window.size;
-  while (window.size != 0 && of.count(is_negative, skipped) == 0) ++skipped, ++window.first, --window.size;
-  return window;
-}
-
 /// Makes room for values near those that made it grow from `before`, so that it does not grow with each; returns how much.
 std::uint32_t widen(Buckets::Window& window, const Buckets::Window& before, std::uint32_t most) noexcept {
   const std::uint32_t step = std::min(most, std::max<std::uint32_t>(8, window.size / 8));
@@ -75,6 +66,14 @@ std::uint32_t pass(const Count* counts, std::uint32_t size, bool from_last, std:
 }
 
 }  // namespace
+
+Buckets::Window occupied(const Buckets& of, bool is_negative) noexcept {
+  Buckets::Window window = of.window(is_negative);
+  std::uint32_t skipped = 0;
+  while (window.size != 0 && of.count(is_negative, skipped + window.size - 1) == 0) --window.size;
+  while (window.size != 0 && of.count(is_negative, skipped) == 0) ++skipped, ++window.first, --window.size;
+  return window;
+}
 
 // --- Reading ---
 

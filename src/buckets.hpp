@@ -90,6 +90,9 @@ class Buckets {
   std::uint64_t tenant_;
 };
 
+/// The part of a window that counts something.
+[[nodiscard]] Buckets::Window occupied(const Buckets& of, bool is_negative) noexcept;
+
 /// Holds one share of a Buckets, or none. Thread-compatible.
 class SharedBuckets {
  public:

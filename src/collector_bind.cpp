@@ -18,7 +18,9 @@ const SeriesEntry& Collector::intern(Kind kind, std::string_view name, TagsView 
   const Registry::Interned interned = registry_->intern(key, kind, options, true);
   if (interned.is_conflict) {
     bind_conflicts_.fetch_add(1, std::memory_order_relaxed);  // [relaxed: a number, guards no data]
-    errors_->report("bind", {"series \"", name, "\" was bound before with another kind, unit, help or check; the first stays"});
+    errors_->report(
+        "bind",
+        {"series \"", name, "\" was bound before with another kind, unit, help, max_buckets, expected_interval or check; the first stays"});
   }
   start_flusher();
   watch_.tell();

@@ -92,31 +92,30 @@ Distribution::Iterator Distribution::end() const noexcept {
   return buckets_ == nullptr ? Iterator{} : Iterator{buckets_, size_of(*buckets_)};
 }
 
-ExponentialBuckets::ExponentialBuckets(const detail::Buckets& buckets, bool is_negative, int scale) noexcept
-    : buckets_(&buckets), is_negative_(is_negative), scale_(std::clamp(scale, detail::kMinScale, buckets.scale())) {
-  const detail::Buckets::Window& window = buckets.window(is_negative);
+ExponentialBuckets::ExponentialBuckets(const detail::Buckets* buckets, bool is_negative, int max_scale) noexcept
+    : buckets_(buckets),
+      is_negative_(is_negative),
+      scale_(std::clamp(max_scale, detail::kMinScale, buckets == nullptr ? detail::kMaxScale : buckets->scale())) {
+  const detail::Buckets::Window window = buckets == nullptr ? detail::Buckets::Window{} : detail::occupied(*buckets, is_negative);
   if (window.size == 0) return;
-  const int finer = buckets.scale() - scale_;
+  const int finer = buckets->scale() - scale_;
   offset_ = window.first >> finer;
   size_ = static_cast<std::uint32_t>(((window.end() - 1) >> finer) - offset_ + 1);
 }
 
 std::uint64_t ExponentialBuckets::operator[](std::size_t i) const noexcept {
+  if (i >= size_) return 0;
   const detail::Buckets::Window& window = buckets_->window(is_negative_);
   const std::int64_t each = std::int64_t{1} << (buckets_->scale() - scale_);
-  const std::int64_t first = (offset_ + static_cast<std::int64_t>(i)) * each;
+  const std::int64_t first = (offset_ + static_cast<std::int64_t>(i)) * each, end = std::min(first + each, window.end());
   std::uint64_t count = 0;
-  for (std::int64_t index = std::max<std::int64_t>(first, window.first); index < std::min(first + each, window.end()); ++index)
+  for (std::int64_t index = std::max<std::int64_t>(first, window.first); index < end; ++index)
     count += buckets_->count(is_negative_, static_cast<std::uint32_t>(index - window.first));
   return count;
 }
 
-ExponentialBuckets Distribution::positive(int max_scale) const noexcept {
-  return buckets_ == nullptr ? ExponentialBuckets{} : ExponentialBuckets{*buckets_, false, max_scale};
-}
-ExponentialBuckets Distribution::negative(int max_scale) const noexcept {
-  return buckets_ == nullptr ? ExponentialBuckets{} : ExponentialBuckets{*buckets_, true, max_scale};
-}
+ExponentialBuckets Distribution::positive(int max_scale) const noexcept { return {buckets_, false, max_scale}; }
+ExponentialBuckets Distribution::negative(int max_scale) const noexcept { return {buckets_, true, max_scale}; }
 std::uint64_t Distribution::zero_count() const noexcept { return buckets_ == nullptr ? 0 : buckets_->special(detail::PageKey::zero); }
 
 Bucket Distribution::Iterator::operator*() const noexcept { return bucket_at(*buckets_, at_); }

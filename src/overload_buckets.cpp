@@ -9,7 +9,7 @@ namespace pepper::detail {
 
 namespace {
 
-/// A series has a span of at most so many pages, of 2 KiB each at scale 6: as many octaves.
+/// A series has a span of at most so many pages: at scale 6 as many octaves.
 constexpr std::int32_t kMostInSpan = 32;
 
 }  // namespace
@@ -40,10 +40,11 @@ bool OverloadBuckets::take_group(std::uint32_t index) noexcept {
 
 void OverloadBuckets::touch(std::uint32_t series, std::uint32_t distributions) noexcept {
   if (distributions == 0) return;
-  // As many as a series fills whose span doubles until it is as wide as it gets, nine decades at scale 6, and as many beyond: how long a
-  // scope takes whose thread is preempted in it, nobody foresees. 384 KiB in all.
-  constexpr std::uint32_t kPagesEach = 3 * kMostInSpan, kMost = 1536;
-  table_.touch(std::min(distributions, kMost / kPagesEach) * kPagesEach);
+  // At scale 6 three decades of each series; and of a few all nine of the widest span, with the narrower ones before it, 1, 3, 7, 15 and 31
+  // pages at most: nobody foresees how long a scope takes whose thread is preempted in it.
+  constexpr std::uint32_t kPagesEach = 12, kWide = 4, kPagesOfWide = 3 * kMostInSpan, kMost = 1536;
+  const std::uint32_t pages = distributions * kPagesEach + std::min(distributions, kWide) * (kPagesOfWide - kPagesEach);
+  table_.touch(std::min(pages, kMost));
   for (std::uint32_t index = 0; index < series && take_group(index); index += kGroup) {
     touch_pages(spans_ + index, kGroup * sizeof *spans_);
     touch_pages(reaches_ + index, kGroup * sizeof *reaches_);

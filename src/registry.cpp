@@ -237,9 +237,18 @@ void Registry::scale(const SeriesEntry& entry, const Nature& nature) {
   series.set_scale(entry.number - base_, has_buckets ? scale_code(scale_for_error(nature.relative_error)) : 0);
 }
 
-BucketLimits Registry::limits_of(const SeriesEntry& entry) noexcept {
+BucketLimits Registry::limits_of(const SeriesEntry& entry) const noexcept {
   const BucketLimits* const limits = place_.series().limits_of(entry.number - base_);
   return limits == nullptr ? BucketLimits{} : *limits;
+}
+
+bool Registry::wants_other_buckets(const SeriesEntry& entry, const Nature& nature) const noexcept {
+  if (bucket_bytes(nature) == 0) return false;
+  const BucketLimits own = limits_of(entry), unsaid;
+  const auto is_other = [&](auto BucketLimits::*field) {
+    return nature.limits.*field != unsaid.*field && nature.limits.*field != own.*field;
+  };
+  return is_other(&BucketLimits::max_buckets) || is_other(&BucketLimits::expected_interval);
 }
 
 std::uint32_t Registry::size_for_snapshot(std::uint64_t sequence) noexcept {
@@ -312,8 +321,7 @@ Registry::Interned Registry::intern(const SeriesKey& key, std::string_view flat,
   }
   const SeriesText* const text = entry->text.load(std::memory_order_relaxed);  // [relaxed: written under the mutex]
   const bool is_conflict = is_bind && (!is_same_kind || (!unit.empty() && (text == nullptr || text->unit != unit)) ||
-                                       (!help.empty() && (text == nullptr || text->help != help)) ||
-                                       (limits != BucketLimits{} && bucket_bytes(nature) != 0 && limits != limits_of(*entry)) ||
+                                       (!help.empty() && (text == nullptr || text->help != help)) || wants_other_buckets(*entry, nature) ||
                                        (check != ValueCheck{} && check != place_.series().checks().of(entry->number - base_)));
   return {entry, is_conflict};
 }

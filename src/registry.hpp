@@ -147,7 +147,9 @@ class Registry {
   void scale(const SeriesEntry& entry, const Nature& nature);
   void describe_part(std::uint32_t index, const SeriesEntry& whole, const Nature& nature);
   [[nodiscard]] static std::size_t bucket_bytes(const Nature& nature) noexcept;
-  [[nodiscard]] BucketLimits limits_of(const SeriesEntry& entry) noexcept;
+  [[nodiscard]] BucketLimits limits_of(const SeriesEntry& entry) const noexcept;
+  /// Says of its buckets what is not so; what it leaves out is no matter.
+  [[nodiscard]] bool wants_other_buckets(const SeriesEntry& entry, const Nature& nature) const noexcept;
   [[nodiscard]] static std::size_t check_bytes(const Nature& nature) noexcept { return nature.check == ValueCheck{} ? 0 : kCheckedBytes; }
   /// The same for one that exists, on the budget.
   void describe_anew(SeriesEntry& entry, Nature nature);

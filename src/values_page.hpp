@@ -92,7 +92,7 @@ class Values {
   [[nodiscard]] const SeriesValues& operator[](std::uint32_t index) const noexcept {
     return page_of(index)->values[index % ValuesPage::kSeries];
   }
-  /// All that is read of a series.
+  /// Ahead of what is read of a series: where its values begin, and where those of its page have buckets.
   void prefetch(std::uint32_t index) const noexcept {
     const Shared<ValuesPage>& page = page_of(index);
     __builtin_prefetch(&page->values[index % ValuesPage::kSeries]);

@@ -156,14 +156,29 @@ struct Scene {
   for (std::size_t i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
 }
 
-void record_all(const pepper::Counter& counter, const pepper::Gauge& gauge, pepper::Timer timer) {
-  for (int i = 0; i < kRecords; ++i) {
-    counter.add(1);
-    if (i % 100 == 0) gauge.set(i);
-    // What scopes take in which the thread is preempted, from nanoseconds to seconds.
-    if (i % 10'000 == 0) timer.record(std::chrono::duration<double>(std::exp2(i / 10'000 % 32 - 28)));
+struct Handles {
+  explicit Handles(pepper::MetricsCollector& collector)
+      : counter(collector.counter("c")), gauge(collector.gauge("g")), timer(collector.timer("t")), other(collector.timer("u")) {}
+  pepper::Counter counter;
+  pepper::Gauge gauge;
+  pepper::Timer timer, other;
+};
+
+/// Returns how many.
+std::uint64_t record_all(const Handles& handles) {
+  std::uint64_t records = kTimers;
+  for (int i = 0; i < kRecords; ++i, ++records) {
+    handles.counter.add(1);
+    if (i % 100 == 0) handles.gauge.set(i), ++records;
+    if (i % 10'000 != 0) continue;
+    // What scopes take in which the thread is preempted, from nanoseconds to seconds: ever longer, and to and fro.
+    const int turn = i / 10'000;
+    handles.timer.record(std::chrono::duration<double>(std::exp2(turn % 32 - 28)));
+    handles.other.record(std::chrono::duration<double>(std::exp2(turn * 11 % 32 - 28)));
+    records += 2;
   }
-  for (int i = 0; i < kTimers; ++i) const pepper::ScopedTimer scope(timer);
+  for (int i = 0; i < kTimers; ++i) const pepper::ScopedTimer scope(handles.timer);
+  return records;
 }
 
 void play(const Scene& scene, int result_pipe) {
@@ -181,23 +196,21 @@ void play(const Scene& scene, int result_pipe) {
   std::promise<void> is_warm;
   std::thread([&is_warm, config] {
     pepper::MetricsCollector& warm = *new pepper::MetricsCollector(config);
-    record_all(warm.counter("c"), warm.gauge("g"), warm.timer("t"));
+    record_all(Handles(warm));
     warm.flush();
     is_warm.set_value();
     for (;;) pause();
   }).detach();
   is_warm.get_future().wait();
   pepper::MetricsCollector& collector = *new pepper::MetricsCollector(config);
-  const pepper::Counter counter = collector.counter("c");
-  const pepper::Gauge gauge = collector.gauge("g");
-  const pepper::Timer timer = collector.timer("t");
+  const Handles handles(collector);
   collector.attach_thread();
   touch_stack();
   asked.is_counted = trap_syscalls();
   (void)page_faults();
 
   const long faults_before = page_faults(), allocations_before = allocations;
-  record_all(counter, gauge, timer);
+  asked.records = record_all(handles);
   if (scene.asks_on_purpose) {
     (void)getppid();
     void* block = malloc(100);
@@ -209,7 +222,6 @@ void play(const Scene& scene, int result_pipe) {
   asked.page_faults = page_faults() - faults_before;
   asked.syscalls = syscalls;
   asked.last_syscall = last_syscall;
-  asked.records = kRecords + kRecords / 100 + kTimers;
   (void)!write(result_pipe, &asked, sizeof asked);
   _exit(0);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""With PEPPER_DISABLED g++ and clang++, of which one must be there, compile a function to what it is without pepper: disabled_test.py SOURCE
-INCLUDE"""
+"""With PEPPER_DISABLED a compiler makes of a function what it makes of it without pepper: disabled_test.py SOURCE INCLUDE COMPILER
+COMPILER is the build's own; g++ and clang++ are asked as well where they are there."""
 import shutil
 import subprocess
 import sys
@@ -20,9 +20,9 @@ def code(compiler, source, include, options, place):
 
 
 def main():
-    source, include = sys.argv[1:]
-    compilers = [compiler for compiler in ("g++", "clang++") if shutil.which(compiler)]
-    failed = 0 if compilers else 1
+    source, include, own = sys.argv[1:]
+    compilers = [own] + [other for other in ("g++", "clang++") if other != own and shutil.which(other)]
+    failed = 0
     with tempfile.TemporaryDirectory() as place:
         for compiler in compilers:
             plain = code(compiler, source, include, [], place)

@@ -45,8 +45,43 @@ TEST_CASE("ranges of buckets hold what OpenTelemetry's definition puts there, at
         ++expected[static_cast<std::size_t>(index - buckets.offset())];
       }
       for (std::size_t i = 0; i < buckets.size(); ++i) CHECK(buckets[i] == expected[i]);
+      CHECK(buckets[buckets.size()] == 0);
+      CHECK(expected.front() * expected.back() != 0);  // no more than there is
     }
   }
+}
+
+TEST_CASE("ranges of buckets, zeros and infinities are all that a distribution counts, at the largest and the least magnitudes too") {
+  MetricsCollector collector(manual());
+  const Histogram fine = collector.histogram("fine", {}, {.relative_error = 1e-6, .max_buckets = 1u << 20});
+  const Histogram filled = collector.histogram("filled", {}, {.expected_interval = 1});
+  const double least = std::numeric_limits<double>::denorm_min(), most = std::numeric_limits<double>::max();
+  fine.record({1, 1.0001, -1.0002, 0, kInfinity});
+  filled.record({100, -3, -kInfinity});
+  collector.flush();
+  fine.record({least, -most});  // coarser now
+  filled.record({most, least});
+  const auto snapshot = collector.flush();
+  for (const char* const name : {"fine", "filled"}) {
+    const auto found = series(*snapshot, name);
+    const Distribution& distribution = found->distribution;
+    CHECK(distribution.undistributed() == 0);
+    for (const int max_scale : {20, 0, -10}) {
+      std::uint64_t counted = distribution.zero_count() + 1;  // an infinity
+      for (const ExponentialBuckets& buckets : {distribution.positive(max_scale), distribution.negative(max_scale)}) {
+        CHECK(buckets.scale() == std::min(max_scale, distribution.scale()));
+        for (std::size_t i = 0; i < buckets.size(); ++i) counted += buckets[i];
+      }
+      CHECK(counted == distribution.count());
+    }
+  }
+  CHECK(series(*snapshot, "filled")->distribution.backfilled() > 90);
+}
+
+TEST_CASE("a distribution of nothing has ranges of nothing at the scale that was asked for") {
   CHECK(Distribution{}.positive().size() == 0);
+  CHECK(Distribution{}.positive()[0] == 0);
+  CHECK(Distribution{}.negative(8).scale() == 8);
+  CHECK(Distribution{}.positive(-99).scale() == -10);
   CHECK(Distribution{}.zero_count() == 0);
 }

@@ -125,21 +125,29 @@ TEST_CASE("two binds that agree are no conflict, and who says nothing agrees") {
   CHECK(collector.flush()->stats().bind_conflicts == 0);
 }
 
-TEST_CASE("a second bind that wants another expected_interval or max_buckets is a conflict; one that says nothing is none") {
+TEST_CASE("a second bind that wants another expected_interval or max_buckets is a conflict; one that says nothing of it is none") {
   MetricsCollector collector(manual());
-  (void)collector.timer("stalls", {}, {.expected_interval = 0.01});
-  (void)collector.timer("stalls", {}, {.expected_interval = 0.01});
-  (void)collector.timer("stalls");
+  const auto conflicts = [&collector] { return collector.stats().bind_conflicts; };
+  (void)collector.timer("both", {}, {.max_buckets = 64, .expected_interval = 0.01});
+  (void)collector.timer("both", {}, {.max_buckets = 64, .expected_interval = 0.01});
+  (void)collector.timer("both", {}, {.max_buckets = 64});
+  (void)collector.timer("both", {}, {.expected_interval = 0.01});
+  (void)collector.timer("both");
   (void)collector.summary("plain");
   (void)collector.summary("plain", {}, {.expected_interval = 0.01});  // a summary has no buckets to fill back
-  CHECK(collector.stats().bind_conflicts == 0);
-  (void)collector.timer("stalls", {}, {.expected_interval = 0.02});
-  CHECK(collector.stats().bind_conflicts == 1);
-  (void)collector.timer("stalls", {}, {.max_buckets = 64, .expected_interval = 0.01});
-  CHECK(collector.stats().bind_conflicts == 2);
+  CHECK(collector.record("by_name", 1));
+  (void)collector.histogram("by_name", {}, {.max_buckets = 64});  // is its first bind
+  CHECK(conflicts() == 0);
+  (void)collector.timer("both", {}, {.expected_interval = 0.02});
+  CHECK(conflicts() == 1);
+  (void)collector.timer("both", {}, {.max_buckets = 128});
+  CHECK(conflicts() == 2);
+  (void)collector.histogram("by_name", {}, {.max_buckets = 128});
+  CHECK(conflicts() == 3);
   (void)collector.histogram("sizes");
-  (void)collector.histogram("sizes", {}, {.max_buckets = 64});
-  CHECK(collector.stats().bind_conflicts == 3);
+  collector.histogram("sizes", {}, {.expected_interval = 1}).record(10);
+  CHECK(conflicts() == 4);
+  CHECK(series(*collector.flush(), "sizes")->distribution.backfilled() == 0);  // the first stays
 }
 
 TEST_CASE("the first bind wins, the conflict is counted and on_error told") {

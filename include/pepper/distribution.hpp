@@ -18,20 +18,21 @@ struct Bucket {
   std::uint64_t count;
 };
 
-/// The counts of neighbouring buckets of one sign, as OpenTelemetry's exponential histograms have them: the one at `i` is of magnitudes in
-/// (2^(k / 2^scale), 2^((k + 1) / 2^scale)] with k = offset() + i. A Prometheus native histogram, whose schema is the scale, numbers the
-/// same bucket k + 1. A view that lives as long as its snapshot. Immutable, thread-safe; no member allocates.
+/// The counts of neighbouring buckets of one sign, from the first that has any to the last, as OpenTelemetry's exponential histograms have
+/// them: the one at `i` is of magnitudes in (2^(k / 2^scale), 2^((k + 1) / 2^scale)] with k = offset() + i. A Prometheus native histogram,
+/// whose schema is the scale, numbers the same bucket k + 1. A view that lives as long as its snapshot. Immutable, thread-safe; no member
+/// allocates.
 class ExponentialBuckets {
  public:
   /// None.
   ExponentialBuckets() noexcept = default;
   /// Private to the library: these come from Distribution.
-  ExponentialBuckets(const detail::Buckets& buckets, bool is_negative, int scale) noexcept;
+  ExponentialBuckets(const detail::Buckets* buckets, bool is_negative, int max_scale) noexcept;
 
   [[nodiscard]] int scale() const noexcept { return scale_; }
   [[nodiscard]] std::int32_t offset() const noexcept { return offset_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// `i` below size(). Adds up the buckets of the distribution that it is made of: as many as its scale is finer, to a power of 2.
+  /// 0 from size() on. Adds up the buckets of the distribution that lie in it, 2^(Distribution::scale() - scale()).
   [[nodiscard]] std::uint64_t operator[](std::size_t i) const noexcept;
 
  private:
@@ -86,9 +87,10 @@ class Distribution {
   [[nodiscard]] Iterator begin() const noexcept;
   [[nodiscard]] Iterator end() const noexcept;
 
-  // The same as OpenTelemetry and Prometheus send it: two ranges of buckets and the zeros. Infinite records, which neither has a place for,
-  // are in none of the three. Both have negative and positive buckets at one scale: the present one, or `max_scale` where that is less, to
-  // which buckets merge exactly (Prometheus takes 8 at most); below -10 it counts as -10.
+  // The same as OpenTelemetry and Prometheus send it: buckets of either sign and the zeros, at the present scale, or at `max_scale` where
+  // that is less, to which buckets merge exactly; below -10 it counts as -10. (Prometheus takes -4 to 8.) All of them together are count()
+  // less the infinite records, whose counts begin() and end() give: OpenTelemetry has no place for these, Prometheus puts them into the
+  // bucket behind the largest double's.
   [[nodiscard]] ExponentialBuckets positive(int max_scale = 20) const noexcept;
   [[nodiscard]] ExponentialBuckets negative(int max_scale = 20) const noexcept;
   [[nodiscard]] std::uint64_t zero_count() const noexcept;

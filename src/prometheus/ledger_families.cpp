@@ -42,7 +42,7 @@ std::vector<MetricFamily> ledger_families(const CollectorStats& stats, std::size
       gauge("pepper_series_not_shown", "Series that are not on this page, as their names collide with others", left_out),
       counter("pepper_flushes_total", "Snapshots published", stats.flushes),
       counter("pepper_callback_errors_total", "Exceptions that left a callback", stats.callback_errors),
-      counter("pepper_bind_conflicts_total", "Binds that asked for another kind, unit or help than the series has", stats.bind_conflicts),
+      counter("pepper_bind_conflicts_total", "Binds that asked for something else than the series is", stats.bind_conflicts),
       gauge("pepper_memory_bytes", "What the collector holds", stats.memory_bytes),
       gauge("pepper_memory_limit_bytes", "What it may hold", stats.memory_limit_bytes),
       gauge("pepper_last_flush_duration_seconds", "How long the flush before took", seconds(stats.last_flush_duration)),
