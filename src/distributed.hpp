@@ -66,7 +66,7 @@ template <class Found, class Other>
       }
       return visit_elsewhere(index, bits);
     };
-    while (at + kRunStep <= end) {
+    while (static_cast<std::size_t>(end - at) >= kRunStep) {
       const std::uint64_t head = at[0].head;
       const std::uint32_t index = table.index_of(head);
       const bool may_run = at[kRunStep - 1].head == head && at[1].head == head && extra_of(head) == kExtraPlain && index < table.capacity;

@@ -254,7 +254,7 @@ std::uint64_t fold(const Record* records, std::size_t count, const FoldTable tab
 
   const Record* at = records;
   const Record* const end = records + count;
-  while (at + kRunStep <= end) {
+  while (static_cast<std::size_t>(end - at) >= kRunStep) {
     if (next != nullptr) {
       __builtin_prefetch(next + (at - records));
       __builtin_prefetch(next + (at - records) + kRunStep / 2);

@@ -155,7 +155,7 @@ fi
 if $all; then
   check "pepper as a subproject" python3 tests/consumers_test.py build/release subproject
   CXX=g++ check_build debug -Dbuildtype=debug -Dbench=disabled -Dcpp_args=-D_GLIBCXX_ASSERTIONS
-  CXX=g++ patience=3 check_build asan -Ddebug=true -Doptimization=1 -Dbench=disabled -Db_sanitize=address,undefined -Db_lundef=false
+  CXX=clang++ patience=3 check_build asan -Ddebug=true -Doptimization=1 -Dbench=disabled -Db_sanitize=address,undefined -Db_lundef=false
   CXX=clang++ patience=5 check_build tsan -Ddebug=true -Doptimization=1 -Dbench=disabled -Db_sanitize=thread -Db_lundef=false
   CXX=clang++ check_build clang -Dbuildtype=release -Dbench=enabled
   check "lint's own test" tools/lint --self-test
