@@ -79,14 +79,16 @@ struct ValueCheck {
 
 /// What is said of a series when it is bound. Views are copied.
 struct SeriesOptions {
-  std::string_view unit{};           ///< free text, "seconds", "bytes"; at most 255 bytes
-  std::string_view help{};           ///< one line for humans; at most 1024 bytes
-  double relative_error = 0.01;      ///< of a histogram's or timer's quantiles, 1e-6 to 0.5. What another bind says later is not looked at
-  std::uint32_t max_buckets = 2048;  ///< 8 to 2^20; where values spread over more, the error grows, and the snapshot says by how much
+  std::string_view unit{};       ///< free text, "seconds", "bytes"; at most 255 bytes
+  std::string_view help{};       ///< one line for humans; at most 1024 bytes
+  double relative_error = 0.01;  ///< of a histogram's or timer's quantiles, 1e-6 to 0.5. What another bind says later is not looked at
+  /// 8 to 2^20; where values spread over more, the error grows, and the snapshot says by how much. The first bind's holds for the series
+  std::uint32_t max_buckets = 2048;
   /// Histogram, timer: how often a value is expected, in the series' own unit (a timer: seconds); 0: not said. A value v above it means
   /// that others were kept from being measured: the distribution, and it alone, also counts v - 1, v - 2, ... intervals, as HdrHistogram
   /// does against coordinated omission: at most 2^53 of them for one value, the nearest to it, and 2^62 in all. Where memory_limit_bytes
-  /// has no room for them at any scale they are not counted, and Distribution::backfilled() and count() are that much less.
+  /// has no room for them at any scale they are not counted, and Distribution::backfilled() and count() are that much less. The first
+  /// bind's holds for the series.
   double expected_interval = 0;
   ValueCheck check{};  ///< in the series' own unit (a timer: seconds); {}: takes any value. The first bind's holds for the series
   /// Its records carry the time of their capture, to a tick of the kernel (1 to 10 ms), for MetricsCollector::on_records(). Each then takes
